@@ -1,0 +1,1 @@
+"""fnequiv: functional equivalence of neural networks, computed."""
