@@ -64,6 +64,51 @@ def check_widths(widths: object, *, hidden: int = 0) -> tuple[int, ...]:
     return tuple(check_integer(f"width d_{layer}", width) for layer, width in enumerate(widths))
 
 
+def check_numeric(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return ``value`` (a real number or an array of them) as a float64 array; NaN and infinities pass.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is not numeric (a ``bool`` or a complex number is not).
+
+    Examples
+    --------
+    >>> check_numeric("x", [1, 2.5])
+    array([1. , 2.5])
+    """
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf":
+            raise TypeError
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a real number or an array of them, got {value!r}") from None
+    return array.astype(np.float64)
+
+
+def check_real(name: str, value: npt.ArrayLike) -> float:
+    """Return ``value``, one finite real number, as a ``float``.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is no real number.
+    ValueError
+        If it is an array, NaN or infinite.
+
+    Examples
+    --------
+    >>> check_real("negative_slope", -1)
+    -1.0
+    """
+    array = check_numeric(name, value)
+    if array.ndim:
+        raise ValueError(f"{name} must be one number, got an array of shape {array.shape}")
+    if not np.isfinite(array):
+        raise ValueError(f"{name} must be finite, got {float(array)!r}")
+    return float(array)
+
+
 def check_positive(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return ``value`` (a number or an array) as float64, all entries finite and > 0.
 
@@ -79,13 +124,7 @@ def check_positive(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
     >>> float(check_positive("eps", 0.1))
     0.1
     """
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "iuf":
-            raise TypeError
-        array = array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a positive number or an array of them, got {value!r}") from None
+    array = check_numeric(name, value)
     wrong = ~(np.isfinite(array) & (array > 0))
     if wrong.any():
         raise ValueError(f"{name} must be finite and > 0, got {float(array[wrong].flat[0])!r}")

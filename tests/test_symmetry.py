@@ -1,0 +1,145 @@
+"""SymmetrySpec: group orders against enumeration, invariants at construction, and what it refuses."""
+
+import itertools
+import math
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from fnequiv.symmetry import Axis, Block, SymmetrySpec, kind_of
+
+
+def two_layers(kind="permutation"):
+    first = Block("layer1", 3, kind, (Axis("0.weight", 0, "in"), Axis("2.weight", 1, "out")))
+    second = Block("layer2", 2, "permutation", (Axis("2.weight", 0, "in"), Axis("4.weight", 1, "out")))
+    return SymmetrySpec((first, second), {"0.weight": (3, 4), "2.weight": (2, 3), "4.weight": (1, 2)})
+
+
+@pytest.mark.parametrize(("kind", "signs"), [("permutation", 1), ("signed", 2), ("scaled", 1), ("signed_scaled", 2)])
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_order_counts_the_discrete_elements_one_by_one(kind, signs, size):
+    elements = set(itertools.product(itertools.permutations(range(size)), itertools.product(range(signs), repeat=size)))
+    block = Block("b", size, kind, (Axis("w", 0, "in"),))
+    assert block.order() == len(elements)
+    assert block.log_order() == pytest.approx(math.log(len(elements)), abs=1e-12)
+
+
+def test_log_order_agrees_with_the_exact_integer_for_wide_layers():
+    blocks = tuple(Block(f"b{d}", d, "signed", (Axis(f"w{d}", 0, "in"),)) for d in (100, 512, 1000))
+    spec = SymmetrySpec(blocks, {f"w{d}": (d,) for d in (100, 512, 1000)})
+    exact = sum(math.log(i) for d in (100, 512, 1000) for i in range(1, d + 1)) + 1612 * math.log(2)
+    assert spec.log_order() == pytest.approx(exact, rel=1e-13)
+    assert spec.order().bit_length() == math.floor(exact / math.log(2)) + 1
+
+
+def test_a_block_of_a_billion_units_has_a_finite_log_order():
+    block = Block("wide", 10**9, "permutation", (Axis("w", 0, "in"),))
+    assert block.log_order() == pytest.approx(10**9 * (math.log(10**9) - 1), rel=1e-8)
+
+
+def test_only_keeps_permutations_and_what_it_is_asked_for():
+    spec = two_layers("signed_scaled")
+    assert [b.kind for b in spec.only().blocks] == ["permutation", "permutation"]
+    assert [b.kind for b in spec.only(signs=True).blocks] == ["signed", "permutation"]
+    assert [b.kind for b in spec.only(signs=True, scales=True).blocks] == ["signed_scaled", "permutation"]
+    assert spec.only(scales=True).continuous_dimension() == 3
+    assert spec.only().continuous_dimension() == 0
+    assert spec.blocks[0].kind == "signed_scaled"
+
+
+def test_behind_reads_the_kind_off_the_activation():
+    axes = [Axis("w", 0, "in")]
+    kinds = {name: Block.behind("b", 2, name, axes).kind for name in ("sigmoid", "tanh", "relu", "identity", "abs")}
+    assert kinds == {
+        "sigmoid": "permutation",
+        "tanh": "signed",
+        "relu": "scaled",
+        "identity": "signed_scaled",
+        "abs": "signed_scaled",
+    }
+    square = Block.behind("b", 2, "square", axes)
+    assert (square.even, square.degree) == (True, 2)
+
+
+def test_specs_are_values():
+    assert two_layers() == two_layers()
+    assert two_layers() != two_layers("signed")
+    assert len({two_layers(), two_layers()}) == 1
+    assert pickle.loads(pickle.dumps(two_layers())) == two_layers()
+
+
+def test_table_lists_every_block_and_the_total():
+    lines = str(two_layers("signed")).splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["layer1", "layer2"]
+    assert "0.weight[0], 2.weight[1]" in lines[1]
+    assert f"{math.log(48 * 2):.6g} nats" in lines[-1]
+
+
+def test_kind_of_is_the_inverse_of_the_flags():
+    for signs, scales in itertools.product((False, True), repeat=2):
+        block = Block("b", 2, kind_of(signs=signs, scales=scales), (Axis("w", 0, "in"),))
+        assert (block.signs, block.scales) == (signs, scales)
+
+
+GOOD = (Axis("w", 0, "in"),)
+BAD = {
+    "a size of 0": (lambda: Block("b", 0, "permutation", GOOD), ValueError, "size of block 'b' must be >= 1, got 0"),
+    "a fractional size": (lambda: Block("b", 2.5, "permutation", GOOD), TypeError, "must be an integer, got 2.5"),
+    "an unknown kind": (lambda: Block("b", 2, "rotation", GOOD), ValueError, "got 'rotation'"),
+    "an axis listed twice": (lambda: Block("b", 2, "signed", GOOD * 2), ValueError, "lists an axis twice"),
+    "an unknown role": (lambda: Axis("w", 0, "sideways"), ValueError, "got 'sideways'"),
+    "a negative axis": (lambda: Axis("w", -1, "in"), ValueError, "must be >= 0, got -1"),
+    "a repeat of 0": (lambda: Axis("w", 0, "in", repeat=0), ValueError, "must be >= 1, got 0"),
+    "a tensor without a shape": (
+        lambda: SymmetrySpec((Block("b", 2, "signed", GOOD),), {}),
+        ValueError,
+        "'w', which has no shape",
+    ),
+    "a size that does not fit": (
+        lambda: SymmetrySpec((Block("b", 2, "signed", GOOD),), {"w": (3,)}),
+        ValueError,
+        "2 x 1 entries on axis 0 of 'w', whose shape is (3,)",
+    ),
+    "an axis that is not there": (
+        lambda: SymmetrySpec((Block("b", 2, "signed", (Axis("w", 1, "in"),)),), {"w": (2,)}),
+        ValueError,
+        "axis 1 of 'w'",
+    ),
+    "two blocks on one axis": (
+        lambda: SymmetrySpec((Block("a", 2, "signed", GOOD), Block("b", 2, "signed", GOOD)), {"w": (2,)}),
+        ValueError,
+        "belongs to blocks 'a' and 'b'",
+    ),
+    "two blocks of one name": (
+        lambda: SymmetrySpec((Block("a", 2, "signed", GOOD), Block("a", 2, "signed", ())), {"w": (2,)}),
+        ValueError,
+        "two blocks are named 'a'",
+    ),
+    "a block that is not there": (lambda: two_layers().block("layer9"), ValueError, "no block 'layer9'"),
+    "a missing tensor": (lambda: two_layers().check_shapes({}), ValueError, "missing ['0.weight'"),
+    "a tensor too many": (
+        lambda: two_layers().check_shapes({**two_layers().shapes, "extra": (1,)}),
+        ValueError,
+        "unknown ['extra']",
+    ),
+    "a tensor of another shape": (
+        lambda: two_layers().check_shapes({**two_layers().shapes, "0.weight": (3, 5)}),
+        ValueError,
+        "'0.weight' must have shape (3, 4), got (3, 5)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_with_rule_and_value(case):
+    call, error, message = BAD[case]
+    with pytest.raises(error) as caught:
+        call()
+    assert message in str(caught.value)
+
+
+def test_import_needs_no_torch():
+    code = "import sys, fnequiv, fnequiv.symmetry, fnequiv.activations; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
