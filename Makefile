@@ -1,0 +1,74 @@
+# Everything happens in .venv, which is made from pyproject.toml and constraints.txt and follows their content.
+#
+#   make book         execute every chapter, build the HTML (warnings are errors), say where it is
+#   make test         the tests: the package's, its doctests and the project's own consistency
+#   make serve        the book at http://127.0.0.1:8000
+#   make lint         ruff, mypy, import-linter
+#   make bench        the benchmarks (SMOKE=1: tiny sizes, to see that they run)
+#   make test-book    the built book in a real browser (needs npm and Chromium)
+#   make pins         write constraints.txt anew from the ranges in pyproject.toml
+#   make clean        remove what was built and cached (not .venv)
+#
+# PYTHON names the interpreter (>= 3.11); PIP_FLAGS goes to pip, for example to choose PyTorch's CPU build.
+
+PYTHON ?= python3
+PIP_FLAGS ?=
+PORT ?= 8000
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed-$(shell cat pyproject.toml constraints.txt | git hash-object --stdin)
+BUILT := _build/.complete
+
+.PHONY: book test serve lint bench test-book pins clean
+.DELETE_ON_ERROR:
+
+$(INSTALLED):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "fnequiv needs Python >= 3.11, got $$($(PYTHON) --version): try make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e ".[dev]"
+	@rm -f .venv/.installed-*
+	@touch $@
+
+# Sphinx reports a page's warnings only when it reads the page. After a build that failed or was interrupted
+# every page is therefore read again; executed chapters still come from the execution cache.
+book: $(INSTALLED)
+	@test -e $(BUILT) || rm -rf _build/.doctrees
+	@rm -f $(BUILT)
+	$(BIN)/jupyter-book build . --warningiserror --keep-going
+	@touch $(BUILT)
+	@echo "The book is at file://$(CURDIR)/_build/html/index.html"
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest --ignore=tests/book
+
+serve: book
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks $(if $(SMOKE),--smoke)
+
+tests/book/node_modules: tests/book/package.json tests/book/package-lock.json
+	cd tests/book && npm ci --no-audit --no-fund
+	@touch $@
+
+test-book: book tests/book/node_modules
+	$(BIN)/python -m pytest tests/book
+
+pins:
+	rm -rf _build/pins
+	$(PYTHON) -m venv _build/pins
+	_build/pins/bin/python -m pip install --quiet $(PIP_FLAGS) -e ".[dev]"
+	{ grep '^#' constraints.txt; _build/pins/bin/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > _build/pins/constraints.txt
+	mv _build/pins/constraints.txt constraints.txt
+	rm -rf _build/pins
+
+clean:
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis tests/book/node_modules
+	find fnequiv tests benchmarks book -name __pycache__ -type d -prune -exec rm -rf {} +

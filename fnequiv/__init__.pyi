@@ -1,0 +1,18 @@
+# What `fnequiv` offers at its top level. `lazy_loader` reads this file when the package is imported, and so do
+# type checkers and the book's execution cache.
+
+from . import activations as activations
+from . import complexity as complexity
+from . import equivalence as equivalence
+from . import plotting as plotting
+from . import symmetry as symmetry
+from . import validation as validation
+from . import widgets as widgets
+from .equivalence.actions import apply as apply
+from .equivalence.elements import compose as compose
+from .equivalence.elements import invert as invert
+from .equivalence.elements import sample as sample
+from .symmetry import SymmetrySpec as SymmetrySpec
+from .widgets import explore as explore
+
+__version__: str

@@ -1,0 +1,144 @@
+"""The book's Sphinx extensions: what makes a chapter execute again, and bars in docstrings."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXTENSIONS = Path(__file__).parents[1] / "book" / "_ext"
+
+CHAPTER = """---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# {title}
+
+```{{code-cell}} ipython3
+{code}
+print("value", VALUE, file=open("../runs.txt", "a"))
+VALUE
+```
+"""
+
+FILES = {
+    "constraints.txt": "numpy==1.0\n",
+    "fnequiv/__init__.py": "import lazy_loader\n\n__getattr__, *_ = lazy_loader.attach_stub(__name__, __file__)\n",
+    "fnequiv/__init__.pyi": "from .shallow import VALUE as VALUE\n",
+    "fnequiv/base.py": "NUMBER = 1\n",
+    "fnequiv/shallow.py": '"""The first text."""\nfrom .base import NUMBER\n\nVALUE = 10 * NUMBER\n',
+    "fnequiv/deep.py": "VALUE = 2\n",
+    "book/conf.py": (
+        "import sys\nsys.path.insert(0, '_ext')\n"
+        "extensions = ['myst_nb', 'sphinx.ext.autodoc', 'chapter_cache']\n"
+        "nb_execution_mode = 'cache'\nnb_execution_raise_on_error = True\nnb_execution_cache_path = '../cache'\n"
+    ),
+    "book/index.md": (
+        "# Index\n\n```{toctree}\nshallow\ndeep\n```\n\n"
+        "```{eval-rst}\n.. automodule:: fnequiv.shallow\n   :members:\n```\n"
+    ),
+    "book/shallow.md": CHAPTER.format(title="Shallow", code="from fnequiv import VALUE"),
+    "book/deep.md": CHAPTER.format(title="Deep", code="from fnequiv.deep import VALUE"),
+}
+
+
+def extension(name):
+    spec = importlib.util.spec_from_file_location(name, EXTENSIONS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def book(tmp_path):
+    """A book of two chapters over a package of three modules, with the real extension."""
+    for name, content in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    shutil.copytree(EXTENSIONS, tmp_path / "book" / "_ext", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def build(book):
+    """Build as ``make book`` does; return the values that chapters printed because they were executed."""
+    (book / "runs.txt").write_text("")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", ".", "../built/html"]
+    environment = {**os.environ, "PYTHONPATH": str(book)}
+    done = subprocess.run(command, cwd=book / "book", env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return (book / "runs.txt").read_text().split("value ")[1:]
+
+
+def test_a_chapter_is_executed_again_when_what_it_reaches_has_changed(book):
+    assert sorted(build(book)) == ["10\n", "2\n"]
+    assert build(book) == []  # nothing changed
+
+    (book / "fnequiv/base.py").write_text("NUMBER = 3\n")  # reached by one chapter, through another module
+    assert build(book) == ["30\n"]
+    assert ">30\n<" in (book / "built/html/shallow.html").read_text()
+
+    (book / "fnequiv/base.py").write_text("NUMBER = 1\n")  # back again: its outputs are still in the cache
+    assert build(book) == []
+    assert ">10\n<" in (book / "built/html/shallow.html").read_text()
+
+    shallow = book / "fnequiv/shallow.py"
+    shallow.write_text(shallow.read_text().replace("The first text", "The second text"))
+    assert build(book) == ["10\n"]
+    assert "The second text" in (book / "built/html/index.html").read_text()  # the API page followed
+
+    (book / "constraints.txt").write_text("numpy==2.0\n")
+    assert sorted(build(book)) == ["10\n", "2\n"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "reached", "spared"),
+    [
+        ("from fnequiv.validation import check_widths", {"fnequiv", "fnequiv.validation"}, {"fnequiv.symmetry"}),
+        ("from fnequiv import symmetry", {"fnequiv.symmetry", "fnequiv.validation"}, {"fnequiv.equivalence.mlp"}),
+        ("from fnequiv.equivalence import mlp", {"fnequiv.equivalence.mlp", "fnequiv.symmetry"}, {"fnequiv.plotting"}),
+        ("from fnequiv import apply", {"fnequiv.equivalence.actions", "fnequiv.symmetry"}, {"fnequiv.plotting"}),
+        ("from fnequiv import equivalence", {"fnequiv.equivalence.actions"}, {"fnequiv.widgets"}),
+        ("def f():\n    import fnequiv.plotting as p", {"fnequiv.plotting"}, {"fnequiv.equivalence"}),
+        ("import fnequiv", {"fnequiv.plotting", "fnequiv.equivalence.actions"}, set()),
+        ("from fnequiv import *", {"fnequiv.plotting", "fnequiv.equivalence.actions"}, set()),
+        ("%matplotlib inline", {"fnequiv.plotting", "fnequiv.equivalence.actions"}, set()),
+        ("import numpy as np\nfrom numpy import linalg", set(), {"fnequiv"}),
+    ],
+)
+def test_what_a_cell_reaches(cell, reached, spared):
+    found = extension("chapter_cache").reached_modules([cell])
+    assert reached <= found
+    assert not spared & found
+
+
+def test_the_key_stays_out_of_pages_without_code():
+    cache = extension("chapter_cache")
+    assert cache.chapter_key("# Only text\n") is None
+    assert cache.chapter_key(FILES["book/deep.md"].replace("{code-cell} ipython3", "python")) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "escaped"),
+    [
+        ("|x - y| ≤ ρ |x|, sup |σ'|; done", r"\|x - y\| ≤ ρ \|x\|, sup \|σ'\|; done"),
+        ("int | None", "int | None"),
+        ("``|x|`` and :math:`|y|`", "``|x|`` and :math:`|y|`"),
+        (">>> print('|x|')\n|x|", ">>> print('|x|')\n|x|"),
+        ("| a | b |", "| a | b |"),
+    ],
+)
+def test_bars_in_docstrings_are_absolute_values(written, escaped):
+    lines = ["Title |a|.", "", *written.split("\n")]
+    extension("absolute_values").escape_bars(None, "function", "f", None, None, lines)
+    assert lines == [r"Title \|a\|.", "", *escaped.split("\n")]
