@@ -1,0 +1,105 @@
+r"""How much of ε each layer gets: the orbit bound with the words of :mod:`fnequiv.complexity.rows`.
+
+Notation as in :mod:`fnequiv.complexity.sensitivity`. Past Shen (2024); chapter on covering numbers.
+
+* **Shares.** The budgets e_l = ε w_l/G_l make a cover for all weights w ≥ 0 with Σ w = 1. At the best weights w_l
+  is proportional to the layer's nats gained per unit of ln(1/e_l). For d_l neurons of n_l dimensions that is d_l
+  n_l where M_l ≫ d_l, and less where the multisets of few words saturate. Repeating that assignment approaches the
+  best; every iterate is a bound, so the least is taken.
+* **Cut.** If ε exceeds what the weights of layer t can do, G_t B A_{t-1}, set them to 0 in every centre and spend the
+  rest of ε on the biases of layer t and on the later layers: layers before t need no words. For ε ≥ B(A_L + 1) the cut
+  at t = L + 1 gives ln N = 0: one function is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from .orbit import Candidate, LayerTerms, Used, log_count
+from .reflected import Fold, folded, output_cover
+from .rows import Rows, row_cover
+from .sensitivity import Ranges
+
+Array = npt.NDArray[np.float64]
+
+_ROUNDS = 5
+_NUDGE = 1e-3
+_NOTHING = -np.inf
+
+
+def refined_bounds(ranges: Ranges, log_eps: Array, used: Used, *, reflect: bool = False) -> Iterator[Candidate]:
+    """Yield refined bounds for every cut and round of shares; each is valid, and the least of them is meant.
+
+    ``reflect`` adds the covers of :mod:`fnequiv.complexity.reflected` where the last hidden layer has a reflection law.
+    """
+    hidden = len(ranges.widths) - 2
+    shape = np.broadcast_shapes(log_eps.shape, ranges.log_bound.shape)
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        for cut in range(hidden + 2):
+            log_rest = np.broadcast_to(log_eps, shape)
+            if cut:
+                lost = ranges.log_gain[cut - 1] + ranges.log_bound + ranges.log_mass[cut - 1]
+                log_rest = log_rest + np.log(np.maximum(-np.expm1(lost - log_rest), 0.0))
+            if not (log_rest > _NOTHING).any():
+                continue
+            yield from _rounds(ranges, log_rest, used, cut, None)
+            if reflect and cut < hidden and (fold := folded(ranges, used)) is not None:
+                yield from _rounds(ranges, log_rest, used, cut, fold)
+
+
+def _rounds(ranges: Ranges, log_rest: Array, used: Used, cut: int, fold: Fold | None) -> Iterator[Candidate]:
+    """Yield a bound for each set of shares; it is infinite where a cut leaves nothing of ε."""
+    layers = range(max(cut, 1), len(ranges.widths))
+    sizes = [_dimensions(ranges, layer, used, cut, fold) for layer in layers]
+    shares = [np.full(log_rest.shape, size / sum(sizes)) for size in sizes]
+    name = used.name if fold is None else f"{used.name}+reflection"
+    for _ in range(_ROUNDS):
+        terms = tuple(
+            _terms(ranges, layer, log_rest + np.log(share), used, cut, fold)
+            for layer, share in zip(layers, shares, strict=True)
+        )
+        bound = np.asarray(sum(term.log_count for term in terms))
+        yield Candidate(np.where(log_rest > _NOTHING, np.nan_to_num(bound, nan=np.inf), np.inf), name, "refined", terms)
+        worth = [_rate(term, used, len(ranges.widths) - 1) * size for term, size in zip(terms, sizes, strict=True)]
+        total = np.asarray(sum(worth))
+        shares = [entry / total for entry in worth]
+
+
+def _dimensions(ranges: Ranges, layer: int, used: Used, cut: int, fold: Fold | None) -> float:
+    """Return the number of dimensions that a layer's words have to resolve."""
+    fan_in, width = 0 if layer == cut else ranges.widths[layer - 1], ranges.widths[layer]
+    if layer == len(ranges.widths) - 1:
+        return width * (fan_in + 1 + (ranges.widths[-3] if fold else 0))
+    return width * max(fan_in + 1 - used.scaled[layer - 1], 0.5)
+
+
+def _rate(term: LayerTerms, used: Used, last: int) -> Array:
+    """Return what a nat more a word costs the layer, as a fraction of its width; the floor keeps shares positive."""
+    log_words = np.asarray(term.log_words)
+    if term.layer == last or not used.permute[term.layer - 1]:
+        return np.ones_like(log_words)
+    more = log_count(log_words + _NUDGE, term.width, True) - term.log_count
+    return np.maximum(np.nan_to_num(more / (_NUDGE * term.width)), 1e-9)
+
+
+def _terms(ranges: Ranges, layer: int, log_share: Array, used: Used, cut: int, fold: Fold | None) -> LayerTerms:
+    """Return the terms of the layer whose part of ε is exp(log_share)."""
+    index, last = layer - 1, len(ranges.widths) - 1
+    fan_in, width = 0 if layer == cut else ranges.widths[index], ranges.widths[layer]
+    log_budget = log_share - ranges.log_gain[index]
+    box = (ranges.log_center[index], ranges.log_radius[index])
+    rows = Rows(fan_in, ranges.norms[index], ranges.log_bound, *box)
+    if layer < last:
+        rows = rows._replace(signed=used.signed[index], scaled=used.scaled[index])
+    if fold is not None and layer == last - 1:
+        log_budget = log_share - fold.log_gain
+        rows = rows._replace(signed=True, kinkless=fold.kinkless)
+    folded_output = fold is not None and layer == last
+    cover = output_cover(ranges, fold, log_budget) if folded_output and fold else row_cover(rows, log_budget)
+    count = log_count(cover.log_words, width, layer < last and used.permute[index])
+    saved = width * (cover.log_weight_words + cover.log_bias_words) - count
+    numbers = (*cover[1:5], cover.log_words, count, saved)
+    return LayerTerms(layer, fan_in, width, cover.name, *numbers)
