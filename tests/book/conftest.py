@@ -1,0 +1,208 @@
+"""The built book in Chromium, with no network: what the pages load from CDNs comes from ``node_modules``.
+
+    npm ci --prefix tests/book
+    pytest tests/book [--book _build/html] [--screenshots FOLDER]
+
+Nothing here is skipped: a missing book, browser or npm package is a failure.
+"""
+
+import functools
+import itertools
+import json
+import os
+import re
+import shutil
+import threading
+from dataclasses import dataclass, field
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+HERE = Path(__file__).parent
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
+CHROMIUM_OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+# sphinx-thebe loads a script twice, whatever the configuration says.
+NOISE = "Identifier 'THEBE_JS_URL' has already been declared"
+LIVE = "application/vnd.jupyter.widget-view+json"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--book", default=HERE.parents[1] / "_build/html", type=Path, help="the built book")
+    parser.addoption("--screenshots", type=Path, help="a folder for a picture of every page, light and dark")
+
+
+def pages(config, containing=""):
+    book = config.getoption("book")
+    found = sorted(
+        path for path in book.rglob("*.html") if path.relative_to(book).parts[0] not in ("_static", "_sources")
+    )
+    if not found:
+        raise pytest.UsageError(f"no built book in {book}: run `make book` first")
+    return [path.relative_to(book).as_posix() for path in found if containing in path.read_text(encoding="utf-8")]
+
+
+def pytest_generate_tests(metafunc):
+    if "built_page" in metafunc.fixturenames:
+        metafunc.parametrize("built_page", pages(metafunc.config))
+    # Of module scope: every test of a page runs before the next page is opened.
+    for fixture, containing in (("visit", ""), ("live", LIVE)):
+        if fixture in metafunc.fixturenames:
+            # A book without live figures must not pass by having no parameters.
+            found = pages(metafunc.config, containing) or [None]
+            metafunc.parametrize(fixture, found, indirect=True, scope="module", ids=str)
+
+
+@pytest.fixture(scope="session")
+def book(pytestconfig):
+    return pytestconfig.getoption("book")
+
+
+@pytest.fixture(scope="session")
+def address(book):
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=book))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    assert path, f"none of {', '.join(names)} is on the PATH: install Chromium, or name it in CHROMIUM"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+def from_npm(url):
+    """The installed file that a CDN's address names, or None; a version other than the installed one is an error."""
+    if found := re.fullmatch(r"https://cdn\.jsdelivr\.net/npm/((?:@[^/]+/)?[^/@]+)@([^/]+)/([^?#]+)", url):
+        package, version, path = found.groups()
+    elif found := re.fullmatch(r"https://cdnjs\.cloudflare\.com/ajax/libs/require\.js/([^/]+)/require\.min\.js", url):
+        package, version, path = "requirejs", found[1], "require.js"
+    else:
+        return None
+    folder = HERE / "node_modules" / package
+    assert folder.is_dir(), f"the book loads {package}, which is not in {folder}: run `npm ci --prefix tests/book`"
+    installed = json.loads((folder / "package.json").read_text(encoding="utf-8"))["version"]
+    assert f"{installed}.".startswith(f"{version}."), f"the book loads {package} {version}, installed is {installed}"
+    return folder / path
+
+
+@dataclass
+class Visit:
+    """One page, loaded, and what its browser had to say."""
+
+    page: Page
+    path: str
+    cdn: bool
+    errors: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    def note(self, problem):
+        if problem != NOISE:
+            self.errors.append(problem)
+
+    def wide(self):
+        self.page.set_viewport_size(WIDE)
+
+    def phone(self):
+        self.page.set_viewport_size(PHONE)
+
+    def turn(self, theme):
+        self.page.emulate_media(color_scheme=theme)
+        self.page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+
+    def settle(self):
+        """Wait until mathematics is typeset and every live figure has its picture."""
+        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate("async () => { if (window.MathJax) await MathJax.startup.promise }")
+        count = self.page.locator(f'script[type="{LIVE}"]').count()
+        self.page.wait_for_function(
+            "count => document.querySelectorAll('.widget-subarea').length === count"
+            " && [...document.querySelectorAll('.widget-subarea')].every(area => area.querySelector('svg'))",
+            arg=count,
+        )
+
+
+@pytest.fixture(scope="session")
+def open_page(address, browser: Browser):
+    def serve(visit: Visit, route: Route):
+        request = route.request
+        if request.url.startswith(address):
+            if not request.is_navigation_request():
+                return route.continue_()
+            # require.js comes from npm unminified, which its integrity hash cannot know.
+            response = route.fetch()
+            return route.fulfill(response=response, body=re.sub(r' integrity="[^"]*"', "", response.text()))
+        if urlsplit(request.url).scheme == "data":
+            return route.continue_()
+        try:
+            path = from_npm(request.url) if visit.cdn else None
+        except AssertionError as problem:
+            visit.errors.append(str(problem))
+            return route.abort()
+        if path and path.is_file():
+            return route.fulfill(path=path, headers={"Access-Control-Allow-Origin": "*"})
+        visit.unknown.append(request.url)
+        return route.abort()
+
+    def open_page(path, settle=True, cdn=True, **options):
+        context = browser.new_context(viewport=options.pop("viewport", WIDE), **options)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        visit = Visit(page, path, cdn)
+        page.route("**/*", functools.partial(serve, visit))
+        page.on("pageerror", lambda error: visit.note(error.message))
+        page.on("console", lambda line: visit.note(line.text) if line.type == "error" else None)
+        page.goto(address + path)
+        if not settle:
+            return visit
+        try:
+            visit.settle()
+        except Exception as problem:
+            visit.errors.append(f"the page did not settle: {problem}")
+        return visit
+
+    return open_page
+
+
+@pytest.fixture(scope="module")
+def visit(request, open_page):
+    visit = open_page(request.param)
+    yield visit
+    if folder := request.config.getoption("screenshots"):
+        for theme, size in itertools.product(["light", "dark"], [WIDE, PHONE]):
+            visit.page.set_viewport_size(size)
+            visit.turn(theme)
+            name = f"{visit.path.removesuffix('.html').replace('/', '-')}-{theme}-{size['width']}.png"
+            visit.page.screenshot(path=folder / name, full_page=True)
+    visit.page.context.close()
+
+
+@pytest.fixture(scope="module")
+def live(request, open_page):
+    assert request.param, "the book has no live figure"
+    visit = open_page(request.param)
+    yield visit
+    visit.page.context.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def theme(request):
+    return request.param

@@ -1,0 +1,101 @@
+"""The live figures of the built book, moved by keyboard in a browser that has no kernel to ask."""
+
+import pytest
+from playwright.sync_api import TimeoutError
+
+FIGURE = ".widget-subarea"
+STATIC = "img.fnequiv-static"
+CONTROLS = ".noUi-handle, select"
+SHOWN = "figure => figure.querySelector('svg').outerHTML"
+CONTRAST = """element => {
+    const luminance = rgb => rgb.map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const parse = color => color.match(/[\\d.]+/g).map(Number);
+    let ground = element;
+    while (ground.parentElement && parse(getComputedStyle(ground).backgroundColor)[3] === 0)
+        ground = ground.parentElement;
+    const colors = [getComputedStyle(element).color, getComputedStyle(ground).backgroundColor].map(parse);
+    const [low, high] = colors.map(c => luminance(c.slice(0, 3))).sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+}"""
+OUTSIDE = """figure => [...figure.querySelectorAll('svg[role=img], .noUi-handle, select, .widget-readout')]
+    .filter(part => part.getBoundingClientRect().right > innerWidth || part.getBoundingClientRect().left < 0)
+    .map(part => part.outerHTML.slice(0, 120))"""
+
+
+def figures(visit):
+    return visit.page.locator(FIGURE).all()
+
+
+def press(visit, figure, control, key):
+    """Press a key, and say whether the figure shows another picture shortly after."""
+    before, page = figure.evaluate(SHOWN), visit.page
+    control.press(key)
+    try:
+        page.wait_for_function(f"([figure, before]) => ({SHOWN})(figure) !== before", timeout=1000,
+                               arg=[figure.element_handle(), before])  # fmt: skip
+    except TimeoutError:
+        return False
+    return True
+
+
+def test_every_control_changes_its_figure_by_keyboard(live, theme):
+    live.wide()
+    live.turn(theme)
+    for figure in figures(live):
+        controls = figure.locator(CONTROLS).all()
+        assert controls
+        for control in controls:
+            slider = control.get_attribute("role") == "slider"
+            forth, back = ("ArrowRight", "ArrowLeft") if slider else ("ArrowDown", "ArrowUp")
+            steps = control.evaluate("control => +control.getAttribute('aria-valuemax') || control.length - 1")
+            start = figure.evaluate(SHOWN)
+            control.focus()
+            # Two neighbouring frames may be equal: an invariance is what some figures are about.
+            assert any(press(live, figure, control, forth) for _ in range(int(steps)))
+            for _ in range(int(steps)):
+                control.press(back)
+            live.page.wait_for_function(f"([figure, start]) => ({SHOWN})(figure) === start",
+                                        arg=[figure.element_handle(), start])  # fmt: skip
+
+
+def test_every_control_says_its_name_and_value(live):
+    for figure in figures(live):
+        for slider in figure.locator(".widget-slider").all():
+            name, value = (slider.locator(part).inner_text() for part in (".widget-label", ".widget-readout"))
+            handle = slider.get_by_role("slider", name=name, exact=True)
+            assert handle.get_attribute("aria-valuetext") == value
+        for listed in figure.locator(".widget-dropdown").all():
+            name = listed.locator(".widget-label").inner_text()
+            assert listed.get_by_role("combobox", name=name, exact=True).is_visible()
+
+
+def test_controls_are_readable(live, theme):
+    live.turn(theme)
+    for part in live.page.locator(f"{FIGURE} .widget-label, {FIGURE} .widget-readout, {FIGURE} select").all():
+        if part.is_visible():
+            assert part.evaluate(CONTRAST) >= 4.5
+
+
+def test_figures_fit_a_phone(live):
+    live.phone()
+    for figure in figures(live):
+        assert figure.evaluate(OUTSIDE) == []
+
+
+def test_the_static_figure_makes_room_for_the_live_one(live):
+    pictures = live.page.locator(STATIC).all()
+    assert len(pictures) == len(figures(live))
+    assert not any(picture.is_visible() for picture in pictures)
+
+
+@pytest.mark.parametrize("options", [{"java_script_enabled": False}, {"cdn": False}], ids=["no script", "no CDN"])
+def test_a_static_figure_stands_in_where_widgets_do_not_load(live, open_page, options):
+    visit = open_page(live.path, settle=False, **options)
+    pictures = visit.page.locator(STATIC).all()
+    assert len(pictures) == len(figures(live))
+    for picture in pictures:
+        assert picture.is_visible()
+        assert picture.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 0
+        assert picture.get_attribute("alt")
+    visit.page.context.close()
