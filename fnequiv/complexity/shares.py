@@ -18,9 +18,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from .matrices import matrix_cover
 from .orbit import Candidate, LayerTerms, Used, log_count
 from .reflected import Fold, folded, output_cover
-from .rows import Rows, row_cover
+from .rows import Cover, Rows, row_cover
 from .sensitivity import Ranges
 
 Array = npt.NDArray[np.float64]
@@ -81,8 +82,8 @@ def _rate(term: LayerTerms, used: Used, last: int) -> Array:
     log_words = np.asarray(term.log_words)
     if term.layer == last or not used.permute[term.layer - 1]:
         return np.ones_like(log_words)
-    more = log_count(log_words + _NUDGE, term.width, True) - term.log_count
-    return np.maximum(np.nan_to_num(more / (_NUDGE * term.width)), 1e-9)
+    more = log_count(log_words + _NUDGE, term.width, True) - log_count(log_words, term.width, True)
+    return np.where(term.cover == "matrix", 1.0, np.maximum(np.nan_to_num(more / (_NUDGE * term.width)), 1e-9))
 
 
 def _terms(ranges: Ranges, layer: int, log_share: Array, used: Used, cut: int, fold: Fold | None) -> LayerTerms:
@@ -97,9 +98,26 @@ def _terms(ranges: Ranges, layer: int, log_share: Array, used: Used, cut: int, f
     if fold is not None and layer == last - 1:
         log_budget = log_share - fold.log_gain
         rows = rows._replace(signed=True, kinkless=fold.kinkless)
-    folded_output = fold is not None and layer == last
-    cover = output_cover(ranges, fold, log_budget) if folded_output and fold else row_cover(rows, log_budget)
-    count = log_count(cover.log_words, width, layer < last and used.permute[index])
-    saved = width * (cover.log_weight_words + cover.log_bias_words) - count
-    numbers = (*cover[1:5], cover.log_words, count, saved)
-    return LayerTerms(layer, fan_in, width, cover.name, *numbers)
+    if fold is not None and layer == last:
+        return _finish(layer, rows, width, output_cover(ranges, fold, log_budget), None, False)
+    permute = layer < last and used.permute[index]
+    whole = matrix_cover(rows, width, permute, log_budget) if layer < last and fan_in else None
+    return _finish(layer, rows, width, row_cover(rows, log_budget), whole, permute)
+
+
+def _finish(layer: int, rows: Rows, width: int, cover: Cover, whole: Cover | None, permute: bool) -> LayerTerms:
+    """Return the terms of a layer whose rows are covered one by one or, where that is cheaper, all at once."""
+    count = log_count(cover.log_words, width, permute)
+    one = (cover.log_weight_words, cover.log_bias_words, cover.log_words)
+    name, radius, step = cover.name, cover.log_weight_radius, cover.log_bias_step
+    if whole is not None:
+        better = whole.log_words < count
+        name = np.where(better, whole.name, name)
+        radius = np.where(better, whole.log_weight_radius, radius)
+        step = np.where(better, whole.log_bias_step, step)
+        all_at_once = (whole.log_weight_words, whole.log_bias_words, whole.log_words)
+        weights, biases, words = (np.where(better, a / width, b) for a, b in zip(all_at_once, one, strict=True))
+        one = (weights, biases, words)
+        count = np.minimum(count, whole.log_words)
+    saved = width * (one[0] + one[1]) - count
+    return LayerTerms(layer, rows.fan_in, width, name, radius, step, *one, count, saved)
