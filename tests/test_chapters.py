@@ -1,0 +1,63 @@
+"""The chapters keep their form: claims asserted, code that fits a page, paths that exist, solutions for exercises."""
+
+import re
+from pathlib import Path
+
+import jupytext
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("book/[0-9]_*/*.md")) + sorted(
+    path.relative_to(ROOT).as_posix() for path in ROOT.glob("book/appendix/*.md")
+)
+
+
+def text(chapter):
+    return (ROOT / chapter).read_text(encoding="utf-8")
+
+
+def cells(chapter):
+    notebook = jupytext.read(ROOT / chapter, fmt="md:myst")
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_are_chapters():
+    assert "book/2_equivalence/feedforward.md" in CHAPTERS
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_claims_are_asserted(chapter):
+    asserting = [cell for cell in cells(chapter) if re.search(r"^\s*assert ", cell, re.MULTILINE)]
+    assert len(asserting) >= 3
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_code_fits_the_page(chapter):
+    wide = [line for cell in cells(chapter) for line in cell.splitlines() if len(line) > 79]
+    assert not wide, f"lines over 79 characters scroll sideways: {wide[:3]}"
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_exercise_has_a_solution(chapter):
+    exercises = set(re.findall(r"\{exercise\}[^\n]*\n:label: (\S+)", text(chapter)))
+    solutions = set(re.findall(r"\{solution(?:-start)?\} (\S+)", text(chapter)))
+    assert len(exercises) >= 3
+    assert exercises == solutions
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_solutions_hold_cells_only_between_gates(chapter):
+    # A code cell inside a directive is printed and never run.
+    assert not re.search(r"^`{4,}\{(?!code-cell)", text(chapter), re.MULTILINE)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_live_figure_and_a_recap(chapter):
+    assert "explore(" in "".join(cells(chapter))
+    assert "\n## Recap" in text(chapter)
+
+
+@pytest.mark.parametrize("chapter", [*CHAPTERS, "book/index.md", "book/notation.md"])
+def test_paths_that_a_page_names_exist(chapter):
+    for name in re.findall(r"`((?:fnequiv|tests|book|benchmarks)/[\w./]*)`", text(chapter)):
+        assert (ROOT / name).exists(), f"{chapter} names {name}, which is not there"
