@@ -40,7 +40,7 @@ book: $(INSTALLED)
 	@echo "The book is at file://$(CURDIR)/_build/html/index.html"
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --ignore=tests/book
+	$(BIN)/python -m pytest
 
 serve: book
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
