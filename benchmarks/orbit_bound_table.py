@@ -80,9 +80,9 @@ def main(smoke: bool = False) -> None:
     table = [row(*network) for network in networks()[:: 6 if smoke else 1]]
     print(f"{'widths':>22} {'B':>5} {'eps':>7} {'Theorem 2':>12} {'plain':>6} {'scaled':>6} {'best':>6}  how")
     for entry in table:
-        ratios = [f"{bound / entry.theorem:6.3f}" for bound in (entry.plain, entry.scaled, entry.best)]
+        cells = [f"{bound / entry.theorem:6.3f}" for bound in (entry.plain, entry.scaled, entry.best)]
         print(
-            f"{_name(entry.widths):>22} {entry.B:5} {entry.eps:7} {entry.theorem:12.5g} {' '.join(ratios)}  {entry.how}"
+            f"{_name(entry.widths):>22} {entry.B:5} {entry.eps:7} {entry.theorem:12.5g} {' '.join(cells)}  {entry.how}"
             + ("" if entry.theorem > 0 else "  (Theorem 2 is not informative)")
         )
     informative = [entry for entry in table if entry.theorem > 0]
