@@ -70,6 +70,12 @@ def test_every_control_says_its_name_and_value(live):
             assert listed.get_by_role("combobox", name=name, exact=True).is_visible()
 
 
+def test_the_focused_control_is_seen(live):
+    for control in live.page.locator(f"{FIGURE} :is({CONTROLS})").all():
+        control.press("Shift")  # a focus that comes by keyboard
+        assert control.evaluate("control => getComputedStyle(control).outlineStyle") == "solid"
+
+
 def test_controls_are_readable(live, theme):
     live.turn(theme)
     for part in live.page.locator(f"{FIGURE} .widget-label, {FIGURE} .widget-readout, {FIGURE} select").all():
