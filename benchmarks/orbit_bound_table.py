@@ -87,7 +87,7 @@ def main(smoke: bool = False) -> None:
         )
     informative = [entry for entry in table if entry.theorem > 0]
     for kind in ("plain", "scaled", "best"):
-        ratios = [getattr(entry, kind) / entry.theorem for entry in informative]
+        ratios: list[float] = [getattr(entry, kind) / entry.theorem for entry in informative]
         print(f"{kind:>8}: median {statistics.median(ratios):.3f}, least {min(ratios):.4f}, greatest {max(ratios):.3f}")
     print(
         f"{len(table)} classes, Theorem 2 informative for {len(informative)}, "
