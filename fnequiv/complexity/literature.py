@@ -6,7 +6,8 @@ the ℓ_2 norms of the rows of A. Natural logarithms. Paper: the comparison with
 chapter on comparisons.
 
 A bound *with* constants is a number. An *order* is a shape: its value says how it grows, and its level means nothing.
-:data:`~fnequiv.complexity.assumptions.ASSUMPTIONS` says which is which, for which quantity and metric, and how the formula was checked.
+:data:`~fnequiv.complexity.assumptions.ASSUMPTIONS` says which is which, for which quantity and metric, and how the
+formula was checked.
 """
 
 from __future__ import annotations

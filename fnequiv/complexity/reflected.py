@@ -54,13 +54,13 @@ def folded(ranges: Ranges, used: Used) -> Fold | None:
         return None
     width, log_bound = ranges.widths[-2], ranges.log_bound
     alpha, shift = abs(sigma.reflection.slope) / 2, abs(sigma.reflection.constant) / 2
-    slope = np.exp(ranges.log_slope[-1])
-    log_tau_slope = np.log(np.maximum(slope - alpha, 0.0))
-    log_center, log_radius = _box(ranges, log_tau_slope, alpha)
-    shallow = len(ranges.activations) == 1
+    slope, shallow = np.exp(ranges.log_slope[-1]), len(ranges.activations) == 1
     kinkless = (ranges.log_mass[-2] <= 0) & (shallow and sigma.degree == 1 and used.scaled[-1])
-    linear = np.log(width * np.where(kinkless, slope, alpha)) + 2 * log_bound
-    constant = np.logaddexp(linear, np.log(np.float64(shift * width)) + log_bound)
+    with np.errstate(divide="ignore"):
+        log_tau_slope = np.log(np.maximum(slope - alpha, 0.0))
+        log_center, log_radius = _box(ranges, log_tau_slope, alpha)
+        linear = np.log(width * np.where(kinkless, slope, alpha)) + 2 * log_bound
+        constant = np.logaddexp(linear, np.log(np.float64(shift * width)) + log_bound)
     gain = log_bound + math.log(width) + log_tau_slope
     return Fold(gain, log_center, log_radius, linear, constant, kinkless)
 
