@@ -26,7 +26,13 @@ _PIECE_BYTES = 1 << 19
 _LARGE_BYTES = 1 << 22
 
 
-def apply(params: Mapping[str, torch.Tensor], spec: SymmetrySpec, element: GroupElement) -> dict[str, torch.Tensor]:
+def apply(
+    params: Mapping[str, torch.Tensor],
+    spec: SymmetrySpec,
+    element: GroupElement,
+    *,
+    out: Mapping[str, torch.Tensor] | None = None,
+) -> dict[str, torch.Tensor]:
     """Return g·θ as new tensors: the same function, other weights.
 
     Permutations and flips move bits and change none of them (but the sign). Scales round once a multiplication or
@@ -40,11 +46,14 @@ def apply(params: Mapping[str, torch.Tensor], spec: SymmetrySpec, element: Group
         The network's specification.
     element
         An element of its group.
+    out
+        Tensors to write into instead of new ones, with the names, shapes, dtypes and devices of ``params`` and
+        memory of their own. Worth it in a loop over a large network, where fresh memory costs more than the copies.
 
     Returns
     -------
     dict
-        New detached tensors with the names, order, shapes, dtype and device of ``params``.
+        New detached tensors (or those of ``out``) with the names, order, shapes, dtype and device of ``params``.
 
     Raises
     ------
@@ -52,7 +61,7 @@ def apply(params: Mapping[str, torch.Tensor], spec: SymmetrySpec, element: Group
         If a value is no tensor, or floating dtypes are mixed.
     ValueError
         If names or shapes are not those of ``spec``, a tensor holds NaN or an infinity, the element is not of this
-        group, or a scale leaves the range of the dtype.
+        group, ``out`` does not fit or shares memory with ``params``, or a scale leaves the range of the dtype.
 
     Notes
     -----
@@ -69,21 +78,24 @@ def apply(params: Mapping[str, torch.Tensor], spec: SymmetrySpec, element: Group
     """
     check_element(element, spec)
     check_parameters(params, spec)
+    if out is None:
+        out = {name: _empty_like(tensor) for name, tensor in params.items()}
+    else:
+        _check_out(out, params)
     orders = {block.name: torch.tensor(element[block.name].permutation) for block in spec.blocks}
     rescaled = {block.name for block in spec.blocks if (element[block.name].factors != 1).any()}
     places: dict[str, list[tuple[Axis, Block]]] = {name: [] for name in params}
     for block in spec.blocks:
         for axis in block.axes:
             places[axis.tensor].append((axis, block))
-    moved = {}
     with torch.no_grad():
         for name, tensor in params.items():
             indices = {axis.axis: _index(axis, orders[block.name], tensor.device) for axis, block in places[name]}
-            moved[name] = _gather(tensor.detach(), indices)
+            _gather(tensor, indices, out[name])
             for axis, block in places[name]:
                 if block.name in rescaled:
-                    _multiply_(moved[name], axis, block, element[block.name])
-    return moved
+                    _multiply_(out[name], axis, block, element[block.name])
+    return {name: out[name] for name in params}
 
 
 def check_parameters(params: Mapping[str, torch.Tensor], spec: SymmetrySpec) -> None:
@@ -114,6 +126,21 @@ def check_parameters(params: Mapping[str, torch.Tensor], spec: SymmetrySpec) -> 
             raise ValueError(f"tensor {name!r} holds NaN or an infinity: every weight must be finite")
 
 
+def _check_out(out: Mapping[str, torch.Tensor], params: Mapping[str, torch.Tensor]) -> None:
+    if set(out) != set(params):
+        raise ValueError(f"out must hold the tensors {list(params)}, got {list(out)}")
+    memory = {tensor.untyped_storage().data_ptr(): name for name, tensor in params.items()}
+    for name, tensor in params.items():
+        found, wanted = out[name], (tensor.shape, tensor.dtype, tensor.device)
+        if (found.shape, found.dtype, found.device) != wanted or not found.is_contiguous() or found.requires_grad:
+            raise ValueError(
+                f"out[{name!r}] must be a contiguous tensor without gradient like params[{name!r}]: {wanted}"
+            )
+        owner = memory.setdefault(found.untyped_storage().data_ptr(), f"out[{name!r}]")
+        if owner != f"out[{name!r}]":
+            raise ValueError(f"out[{name!r}] shares memory with {owner!r}: make it with torch.empty_like")
+
+
 def _is_finite(tensor: torch.Tensor) -> bool:
     # One reduction finds every NaN and infinity. Its own overflow is told apart by the exact, slower test.
     return math.isfinite(tensor.detach().sum()) or bool(torch.isfinite(tensor).all())
@@ -125,30 +152,31 @@ def _index(axis: Axis, order: torch.Tensor, device: torch.device) -> torch.Tenso
     return order.to(device)
 
 
-def _gather(tensor: torch.Tensor, indices: dict[int, torch.Tensor]) -> torch.Tensor:
-    """Return ``tensor`` with each axis in ``indices`` reordered, read once and written once."""
-    out = _empty_like(tensor)
+def _gather(tensor: torch.Tensor, indices: dict[int, torch.Tensor], out: torch.Tensor) -> None:
+    """Write ``tensor`` with each axis in ``indices`` reordered to ``out``, piece by piece if there are several."""
     if not indices:
-        return out.copy_(tensor)
+        out.copy_(tensor)
+        return
     (first, rows), *rest = sorted(indices.items())
     if first > 0 or not rest:
-        return _select(tensor, indices, out)
+        _select(tensor, indices, out)
+        return
     row_bytes = max(1, tensor[0].numel() * tensor.element_size())
     count = max(1, _PIECE_BYTES // row_bytes)
     for start in range(0, len(rows), count):
         piece = tensor.index_select(first, rows[start : start + count])
         _select(piece, dict(rest), out[start : start + count])
-    return out
 
 
-def _select(tensor: torch.Tensor, indices: dict[int, torch.Tensor], out: torch.Tensor) -> torch.Tensor:
+def _select(tensor: torch.Tensor, indices: dict[int, torch.Tensor], out: torch.Tensor) -> None:
     *others, (last, index) = sorted(indices.items())
     for axis, other in others:
         tensor = tensor.index_select(axis, other)
     if last == tensor.ndim - 1 and last > 0:
         # Along the contiguous axis gather walks memory in order; index_select would stride through it.
-        return torch.gather(tensor, last, index.expand(tensor.shape), out=out)
-    return torch.index_select(tensor, last, index, out=out)
+        torch.gather(tensor, last, index.expand(tensor.shape), out=out)
+    else:
+        torch.index_select(tensor, last, index, out=out)
 
 
 def _empty_like(tensor: torch.Tensor) -> torch.Tensor:

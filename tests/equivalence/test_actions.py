@@ -212,6 +212,17 @@ def test_parameters_with_gradients_and_odd_strides_are_accepted():
     layer.load_state_dict(moved)
 
 
+@pytest.mark.parametrize("widths", [(3, 4, 5, 2), (300, 600, 400)])
+def test_out_receives_the_result_and_is_returned(widths):
+    params, _ = network(widths, "identity", 0)
+    spec = mlp.spec(widths, "identity")
+    out = {name: torch.full_like(tensor, torch.nan) for name, tensor in reversed(params.items())}
+    g = sample(spec, np.random.default_rng(0))
+    moved = apply(params, spec, g, out=out)
+    assert identical(moved, apply(params, spec, g))
+    assert all(moved[name] is out[name] for name in params)
+
+
 THETA, _ = network((2, 3, 1), "relu", 0, torch.float32)
 SPEC = mlp.spec((2, 3, 1), "relu")
 ONE = identity(SPEC)
@@ -225,7 +236,31 @@ def flipped():
     return GroupElement({"layer1": Move([0, 1, 2], signs=[1, -1, 1])})
 
 
+SHARED = torch.empty(1, 3)
+
+
+def room():
+    return {n: torch.empty_like(t) for n, t in THETA.items()}
+
+
 BAD = {
+    "an out of another shape": (
+        lambda: apply(THETA, SPEC, ONE, out={**room(), "0.bias": torch.empty(4)}),
+        ValueError,
+        "out['0.bias'] must be a contiguous tensor",
+    ),
+    "an out of another dtype": (
+        lambda: apply(THETA, SPEC, ONE, out={n: t.double() for n, t in THETA.items()}),
+        ValueError,
+        "out['0.weight'] must be a contiguous tensor",
+    ),
+    "an out with a tensor missing": (lambda: apply(THETA, SPEC, ONE, out={}), ValueError, "out must hold the tensors"),
+    "the input as out": (lambda: apply(THETA, SPEC, ONE, out=THETA), ValueError, "shares memory with '0.weight'"),
+    "one tensor twice in out": (
+        lambda: apply(THETA, SPEC, ONE, out={**room(), "0.bias": SHARED[0], "2.weight": SHARED}),
+        ValueError,
+        "shares memory",
+    ),
     "a spec of another network": (
         lambda: apply(THETA, mlp.spec((2, 4, 1), "relu"), ONE),
         ValueError,
