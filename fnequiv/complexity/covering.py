@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ..activations import Activation
 from ..validation import check_positive, check_widths
 from .functions import function_bounds
-from .orbit import SYMMETRIES, Candidate, LayerTerms, OrbitBound, Used, grid_bound
+from .orbit import SYMMETRIES, Candidate, LayerTerms, OrbitBound, Used, grid_bounds
 from .sensitivity import Activations, Ranges, check_activations, propagate, sensitivity
 from .shares import refined_bounds
 from .theorems import deep_theorem, effective_log_volume, shallow_theorem
@@ -157,7 +157,7 @@ def _generate(ranges: Ranges, log_eps: Array, used: list[Used], best: bool, meth
         yield from refined_bounds(ranges, log_eps, used[0])
         return
     for choice in used:
-        yield grid_bound(ranges, log_eps, choice)
+        yield from grid_bounds(ranges, log_eps, choice)
     if best:
         yield from refined_bounds(ranges, log_eps, used[-1], reflect=True)
         yield from function_bounds(ranges, log_eps)

@@ -41,7 +41,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .orbit import log_count
-from .rows import Cover, Rows, least
+from .rows import Cover, Rows, least, shifted
 from .words import log_ceil
 
 Array = npt.NDArray[np.float64]
@@ -85,7 +85,8 @@ def matrix_cover(rows: Rows, width: int, permute: bool, log_budget: Array) -> Co
     options = []
     for log_center, log_radius in boxes:
         weights = log_operator_cover(width, rows.fan_in, rows.log_bound - log_tau + log_radius)
-        shift = log_center + log_tau - log_radius + math.log(rows.fan_in) / 2
+        box = rows._replace(log_center=log_center, log_radius=log_radius)
+        shift = shifted(box, log_tau - log_radius) + math.log(rows.fan_in) / 2
         whole = width * log_ceil(np.logaddexp(rows.log_bound, shift) - log_delta)
         biases = width * log_ceil(np.logaddexp(half, shift) - log_delta)
         if permute:

@@ -28,13 +28,15 @@ hold
 
     M_l = 2 d_{l-1} K_W^{d_{l-1}-1} K_b + 2 K_W^{d_{l-1}}
 
-words: a dimension fewer. Shares s_k shrink by d_{l-1}/(d_{l-1}+1) with it. Opposite faces merge if σ_l has a
-parity too. A layer may also leave its rows unscaled, so the smaller M_l is taken.
+words: a dimension fewer. The shares s_k may shrink by d_{l-1}/(d_{l-1}+1) with it; the better of both ways is taken.
+Opposite faces merge if σ_l has a parity too. A layer may also leave its rows unscaled, so the smaller M_l is taken, and
+scaling never costs more than permutations alone.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -165,20 +167,24 @@ def log_count(log_words: Array, width: int, permute: bool) -> Array:
     return log_multisets(log_words, width) if permute else width * log_words
 
 
-def grid_bound(ranges: Ranges, log_eps: Array, used: Used) -> Candidate:
-    """Return the orbit bound of this module's docstring."""
-    layers = len(ranges.widths) - 1
+def grid_bounds(ranges: Ranges, log_eps: Array, used: Used) -> Iterator[Candidate]:
+    """Yield the orbit bound of this module's docstring: with scaling, once for each of the two ways to share ε."""
+    if any(used.scaled):
+        yield _grid_bound(ranges, log_eps, used, used.scaled)
+    yield _grid_bound(ranges, log_eps, used, (False,) * len(used.scaled))
+
+
+def _grid_bound(ranges: Ranges, log_eps: Array, used: Used, fewer: tuple[bool, ...]) -> Candidate:
+    """Return the bound whose shares count d_{l-1} dimensions a neuron where ``fewer``, and d_{l-1} + 1 elsewhere."""
     shares = []
-    for layer in range(layers):
-        fan_in, width = ranges.widths[layer : layer + 2]
-        share = fan_in / (fan_in + 1) if layer < layers - 1 and used.scaled[layer] else 1.0
+    for fan_in, width, less in zip(ranges.widths, ranges.widths[1:], (*fewer, False), strict=False):
+        share = fan_in / (fan_in + 1) if less else 1.0
         shares.append((share * fan_in * width, share * width))
     size = sum(map(sum, shares))
     terms = []
     for layer, (weights, biases) in enumerate(shares):
-        gain = ranges.log_gain[layer]
-        log_bias = log_eps + math.log(biases / size) - gain
-        log_weight = log_eps + math.log(weights / size) - gain - ranges.log_mass[layer]
+        log_bias = log_eps + math.log(biases / size) - ranges.log_gain[layer]
+        log_weight = log_eps + math.log(weights / size) - ranges.log_gain[layer] - ranges.log_mass[layer]
         terms.append(_grid_layer(ranges, layer, log_weight, log_bias, used))
     return Candidate(np.asarray(sum(term.log_count for term in terms)), used.name, "grid", tuple(terms))
 

@@ -116,9 +116,14 @@ def _split(rows: Rows, weights: int, log_budget: Array) -> tuple[Array, Array]:
     return log_tau, log_budget - total
 
 
+def shifted(rows: Rows, log_tau: Array) -> Array:
+    """Return ln cτ, the room that the centre's shift of the bias takes; none where c = 0, even if τ = ∞."""
+    return np.where(rows.log_center > _NOTHING, rows.log_center + log_tau, _NOTHING)
+
+
 def _bias_levels(rows: Rows, log_half: Array, log_tau: Array, log_delta: Array) -> Array:
     """Return ln ⌈(half-range + cτ)/δ⌉."""
-    return log_ceil(np.logaddexp(log_half, rows.log_center + log_tau) - log_delta)
+    return log_ceil(np.logaddexp(log_half, shifted(rows, log_tau)) - log_delta)
 
 
 def _solid(rows: Rows, log_budget: Array) -> Iterator[Cover]:
@@ -139,15 +144,15 @@ def _faces(rows: Rows, log_budget: Array) -> Iterator[Cover]:
     side_tau, side_delta = _split(rows, n - 1, log_budget)
     side_levels = _bias_levels(rows, rows.log_bound, side_tau, side_delta)
     end_tau, end_delta = _split(rows, n, log_budget)
-    shifts = log_ceil(rows.log_center + end_tau - end_delta)
+    shifts = log_ceil(shifted(rows, end_tau) - end_delta)
     whole = _bias_levels(rows, rows.log_bound, end_tau, end_delta)
     far_tau = log_budget - np.logaddexp(rows.log_center, rows.log_radius)
-    for (name, sides), (_, shifted), (_, far) in zip(
+    for (name, sides), (_, near), (_, far) in zip(
         cube_covers(n - 1, rows.norm, rows.log_bound - side_tau),
         cube_covers(n, rows.norm, rows.log_bound - end_tau),
         cube_covers(n, rows.norm, rows.log_bound - far_tau),
         strict=True,
     ):
-        ends = np.where(rows.kinkless, _NOTHING, np.minimum(shifted + shifts, far))
+        ends = np.where(rows.kinkless, _NOTHING, np.minimum(near + shifts, far))
         words = both + np.logaddexp(math.log(n) + sides + side_levels, ends)
-        yield Cover(words, side_tau, side_delta, shifted, whole, np.asarray(f"{name}, faces"))
+        yield Cover(words, side_tau, side_delta, near, whole, np.asarray(f"{name}, faces"))

@@ -317,7 +317,13 @@ def test_known_values_of_the_theorems():
 
 
 def exact_grid_bound(widths, B, Bx, eps, sup, slope, symmetry):
-    """The plain bound in multiple precision: ranges, coefficients, shares and ceilings written out once more."""
+    """The plain bound in multiple precision; with scaling, the better of two ways to share ε."""
+    ways = (True, False) if symmetry == "scaled" else (False,)
+    return min(one_exact_grid_bound(widths, B, Bx, eps, sup, slope, symmetry, fewer) for fewer in ways)
+
+
+def one_exact_grid_bound(widths, B, Bx, eps, sup, slope, symmetry, fewer):
+    """Ranges, coefficients, shares and ceilings, written out once more."""
     B, Bx, eps = mp.mpf(B), mp.mpf(Bx), mp.mpf(eps)
     mass, gains = [mp.sqrt(widths[0]) * Bx], [mp.mpf(1)]
     slopes = []
@@ -329,7 +335,7 @@ def exact_grid_bound(widths, B, Bx, eps, sup, slope, symmetry):
         gains.insert(0, gains[0] * B * width * rho)
     sizes = []
     for index, (n, width) in enumerate(itertools.pairwise(widths)):
-        share = mp.mpf(n) / (n + 1) if symmetry == "scaled" and index < len(widths) - 2 else mp.mpf(1)
+        share = mp.mpf(n) / (n + 1) if fewer and index < len(widths) - 2 else mp.mpf(1)
         sizes += [share * n * width, share * width]
     S, total = sum(sizes), mp.mpf(0)
     for index, (n, width) in enumerate(itertools.pairwise(widths)):
@@ -474,7 +480,8 @@ def test_more_symmetry_never_costs_more():
             orbit_bound(widths, B=1.0, Bx=1.0, activation="abs", eps=eps, symmetry=name)
             for name in ("scaled", "signed_scaled")
         )
-        assert both <= scaled
+        assert scaled <= values[1]
+        assert both <= min(scaled, values[2])
 
 
 @pytest.mark.parametrize("symmetry", ["none", "permutation", "scaled", "best"])
@@ -649,3 +656,21 @@ def test_other_functions_refuse(call, error, message):
 def test_public_names_are_there():
     for name in covering.__all__:
         assert hasattr(covering, name)
+
+
+def test_scaling_never_costs_more_than_permutations_alone():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        widths, B, Bx, _, eps = random_class(rng)
+        shared = {"B": B, "Bx": Bx, "activation": "relu", "eps": eps}
+        permuted = orbit_bound(widths, **shared)
+        assert orbit_bound(widths, **shared, symmetry="scaled") <= permuted * (1 + 1e-12)
+
+
+def test_an_activation_that_is_dead_on_its_range_leaves_only_constants():
+    """softshrink(5) is 0 on [-5, 5]: f is the output bias, and ⌈B/ε⌉ balls cover it."""
+    dead = activations.get("softshrink", lambd=5.0)
+    for widths in [(2, 3, 1), (1, 3, 2, 1), (2, 4, 5, 2)]:
+        for eps in (0.01, 0.4, 0.6):
+            got = orbit_bound(widths, B=0.5, Bx=1.0, activation=dead, eps=eps, symmetry="best")
+            assert got == pytest.approx(widths[-1] * math.log(math.ceil(0.5 / eps)), abs=1e-9)
