@@ -112,7 +112,7 @@ class OrbitBound:
     symmetry
         The symmetry it uses.
     method
-        ``"grid"``, ``"refined"``, or ``"paths"`` and ``"lines"``, which count functions and have no layers.
+        ``"grid"`` or ``"refined"``; ``"paths"``, ``"pieces"`` and ``"lines"`` count functions and have no layers.
     layers
         One :class:`LayerTerms` a layer that the cover writes down.
     """

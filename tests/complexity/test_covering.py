@@ -540,6 +540,12 @@ def test_activations_may_differ_from_layer_to_layer():
     assert same == orbit_bound(widths, **shared, activation="relu", symmetry="scaled")
 
 
+def test_one_input_needs_a_square_root_of_the_width():
+    widths = [10**3, 10**5]
+    narrow, wide = (orbit_terms((1, width, 1), **RELU, eps=0.1, symmetry="best").log_bound for width in widths)
+    assert wide / narrow == pytest.approx(10, rel=0.3)
+
+
 def test_linear_networks_are_lines_however_wide():
     wide, narrow = (
         orbit_terms((2, width, 1), B=0.01, Bx=1.0, activation="identity", eps=0.001, symmetry="best")
@@ -554,6 +560,7 @@ def test_slopes_of_their_own_forbid_permutations():
     shared = {"B": 1.0, "Bx": 1.0, "activation": prelu, "eps": 0.1}
     none = orbit_bound((2, 3, 1), **shared, symmetry="none")
     assert orbit_bound((2, 3, 1), **shared, symmetry="best") <= none
+    assert orbit_bound((1, 3, 1), **shared, symmetry="best") <= orbit_bound((1, 3, 1), **shared, symmetry="none")
     for symmetry in ("permutation", "scaled"):
         with pytest.raises(ValueError, match="slope of its own"):
             orbit_bound((2, 3, 1), **shared, symmetry=symmetry)

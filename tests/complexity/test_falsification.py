@@ -290,6 +290,44 @@ def test_a_path_of_bits_follows_every_network_of_one_input(name):
             assert np.abs(f - phi)[whole].max(initial=0.0) <= eps * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("name", ["relu", "abs", "leaky_relu"])
+@pytest.mark.parametrize("k", [1, 2, 4, 8])
+def test_slopes_and_bits_follow_every_shallow_network_of_one_input(name, k):
+    """The encoder of the bound by pieces: coded slopes, bits spent where f bends, one walk through the domain."""
+    rng, sigma = np.random.default_rng(8), activations.get(name)
+    jump = abs(float(sigma(1.0)) + float(sigma(-1.0)))
+    for trial in range(30):
+        width = int(rng.integers(1, 7))
+        B, Bx = math.exp(rng.uniform(-1, 0.7)), math.exp(rng.uniform(-1, 1))
+        eps, delta = B * math.exp(rng.uniform(-3, 1)), B * math.exp(rng.uniform(-3, 1))
+        (w, a), (b1, b2) = network((1, width, 1), B, rng, ["aligned", "corner", "uniform"][trial % 3])
+        U, length = jump * width * B**2, 2 * Bx / k
+        bits, levels, phi = 0, [], float(evaluate([w, a], [b1, b2], np.array([[-Bx]]), sigma)[0, 0])
+        phi += rng.uniform(-eps, eps)
+        for piece in range(k):
+            left = -Bx + piece * length
+            kinks = -b1[w[:, 0] != 0] / w[w[:, 0] != 0, 0]
+            knots = np.concatenate([[left], np.sort(kinks[(kinks > left) & (kinks < left + length)]), [left + length]])
+            values = evaluate([w, a], [b1, b2], knots[:, None], sigma)[:, 0]
+            apart = np.diff(knots) > 1e-9
+            slopes = np.diff(values)[apart] / np.diff(knots)[apart]
+            middle, spread = (slopes.max() + slopes.min()) / 2, slopes.max() - slopes.min()
+            levels.append(round(middle / (2 * delta)))
+            coded = 2 * delta * levels[-1]
+            n = max(math.ceil(length * (spread / 2 + delta) / eps), 1)
+            bits += n
+            for step in range(n):
+                x = left + length * np.linspace(step, step + 1, 5) / n
+                f = evaluate([w, a], [b1, b2], x[:, None], sigma)[:, 0] - coded * (x - left)
+                base = phi - (eps if f[-1] < phi else -eps)
+                rise = np.linspace(phi, base, 5)
+                assert np.abs(f - rise).max() <= eps * (1 + 1e-6)
+                phi = base
+            phi += coded * length
+        assert bits <= math.floor(Bx * U / (k * eps) + 2 * Bx * delta / eps + k + 1e-9)
+        assert np.abs(np.diff(levels)).sum() <= U / (2 * delta) + k - 1 + 1e-9
+
+
 # --- the bounds against packings
 
 
