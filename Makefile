@@ -21,6 +21,7 @@ BUILT := _build/.complete
 
 .PHONY: book test serve lint bench test-book pins clean
 .DELETE_ON_ERROR:
+.DEFAULT_GOAL := book
 
 $(INSTALLED):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
