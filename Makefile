@@ -66,7 +66,8 @@ pins:
 	rm -rf _build/pins
 	$(PYTHON) -m venv _build/pins
 	_build/pins/bin/python -m pip install --quiet $(PIP_FLAGS) -e ".[dev]"
-	{ grep '^#' constraints.txt; _build/pins/bin/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > _build/pins/constraints.txt
+	{ grep '^#' constraints.txt; _build/pins/bin/python -m pip freeze --exclude-editable | \
+	  sed -E '/^(cuda|nvidia|triton)/d; s/[+].*//'; } > _build/pins/constraints.txt
 	mv _build/pins/constraints.txt constraints.txt
 	rm -rf _build/pins
 
