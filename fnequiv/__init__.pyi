@@ -8,6 +8,7 @@ from . import plotting as plotting
 from . import symmetry as symmetry
 from . import validation as validation
 from . import widgets as widgets
+from .complexity.counting import orbits as orbits
 from .complexity.covering import orbit_bound as orbit_bound
 from .equivalence.actions import apply as apply
 from .equivalence.elements import compose as compose
