@@ -7,7 +7,7 @@ Z_n). Exact numbers are scaled by the group's order, n! or 2^n n!, so that they 
 The cycle index obeys n Z_n = Σ_{k=1}^n y_k Z_{n-k}, where y_k is what a k-cycle contributes (the mean over the two
 signs, if there are signs): differentiate Σ_n Z_n t^n = exp(Σ_k y_k t^k/k). It costs n² steps instead of p(n).
 
-Chapter: "Counting orbits". Source: R. P. Stanley, *Enumerative Combinatorics* 2, section 5.1.
+Chapter: "Counting orbits exactly". Source: R. P. Stanley, *Enumerative Combinatorics* 2, section 5.1.
 """
 
 from __future__ import annotations

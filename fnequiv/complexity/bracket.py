@@ -7,7 +7,7 @@ a certificate, and :func:`verify` checks certificates with code of its own.
 The rooms behind this door: :mod:`~fnequiv.complexity.packing` (search for a packing), :mod:`~fnequiv.complexity.cover`
 (build a cover), :mod:`~fnequiv.complexity.certificates` (what they return),
 :mod:`~fnequiv.complexity.packing_check` and :mod:`~fnequiv.complexity.cover_check` (what checks them).
-Chapter: "A certified bracket".
+Chapter: "How tight are the bounds?"
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ cycle index, which a recurrence gives in d² steps. So one hidden layer has a cl
 C(K^{d_0+1+d_2} + d_1 - 1, d_1) K^{d_2}; with two, only the types of the narrower are listed; with L ≥ 3, those of the
 L - 2 inner ones.
 
-Chapter: "Counting orbits".
+Chapter: "Counting orbits exactly".
 """
 
 from __future__ import annotations

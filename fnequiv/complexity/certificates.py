@@ -5,7 +5,7 @@ Notation. F is the class of networks with ``widths = (d_0, …, d_{L+1})``, one 
 ε-balls that cover F; their centres may be any functions (Definition 2).
 
 A certificate holds only data that somebody else can check: :mod:`fnequiv.complexity.packing_check` and
-:mod:`fnequiv.complexity.cover_check` do, with code of their own. Chapter: "A certified bracket".
+:mod:`fnequiv.complexity.cover_check` do, with code of their own. Chapter: "How tight are the bounds?"
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ network with ties has a smaller orbit: |orbit| = |G|/|stabiliser|. :func:`orbits
 Its log2, :func:`bits`, is what a code for quantised networks has to spend if it keeps only the orbit.
 
 Theorem: Proposition 1, Examples 2 and 3 of Shen (2024) for the groups; Burnside's lemma for the count.
-Chapter: "Counting orbits".
+Chapter: "Counting orbits exactly".
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ neurons add up to one. So cover only the *bends*, neurons modulo polynomials, an
    interpolant. So d_1 ε_1 + ε_p + d_0 ωh/4 ≤ ε suffices.
 
 The length ω: σ' ∈ [-ρ, ρ], and if σ(-x) = σ(x) + sx + k then σ'(x) = -s - σ'(-x), so σ' lies in an interval of length
-2ρ - |s| (1 for ReLU), and ω = d_1 B² (2ρ - |s|). Chapter: "A certified bracket".
+2ρ - |s| (1 for ReLU), and ω = d_1 B² (2ρ - |s|). Chapter: "How tight are the bounds?"
 """
 
 from __future__ import annotations

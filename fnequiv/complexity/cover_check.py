@@ -3,7 +3,7 @@ r"""Check a cover, sharing no code with what built it.
 Notation of :mod:`fnequiv.complexity.certificates`, steps of :mod:`fnequiv.complexity.cover`. Every number is computed
 anew: the cells, the radius of each, its distance from its bend plus its polynomial, the boxes, the number of
 centres, and the sum of all radii. Float64, with 1e-12 of the largest number involved as margin, far above what some
-hundred operations of relative error 2^-53 can add up to. Chapter: "A certified bracket".
+hundred operations of relative error 2^-53 can add up to. Chapter: "How tight are the bounds?"
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ A cycle of length a in one layer and one of length b in the next split the a·b 
 orbits of length lcm(a, b). Going once round an orbit multiplies a weight by s_a^{lcm/a} s_b^{lcm/b}: an orbit of
 sign +1 may hold any value, one of sign -1 only a value that is its own negative.
 
-Chapter: "Counting orbits". Source of z(λ): R. P. Stanley, *Enumerative Combinatorics* 1, section 1.3.
+Chapter: "Counting orbits exactly". Source of z(λ): R. P. Stanley, *Enumerative Combinatorics* 1, section 1.3.
 """
 
 from __future__ import annotations

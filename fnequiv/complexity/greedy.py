@@ -5,7 +5,7 @@ for may be from it. A representative i covers j within r if some φ of the space
 max |f_j - f_i - φ| + radius_j ≤ r over the nodes.
 
 Each step looks at a few functions that are not covered yet, and keeps the one that covers most of them: the greedy
-algorithm for set cover, with sampled candidates. Chapter: "A certified bracket".
+algorithm for set cover, with sampled candidates. Chapter: "How tight are the bounds?"
 """
 
 from __future__ import annotations

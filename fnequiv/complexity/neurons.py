@@ -4,7 +4,7 @@ Notation and steps of :mod:`fnequiv.complexity.cover`. Two neurons of one cell, 
 
     v' φ' - vφ = (v' - v) φ + v' (φ' - φ),   |φ' - φ| ≤ ρ (B_x Σ_k δ_{w,k} + δ_b),
 
-and (v' - v) φ is t π + t (φ - π) for a polynomial π near φ, |t| ≤ δ_v. Chapter: "A certified bracket".
+and (v' - v) φ is t π + t (φ - π) for a polynomial π near φ, |t| ≤ δ_v. Chapter: "How tight are the bounds?"
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ live; members of P, perturbed; and members of P with a hidden neuron taken from 
 proposal that is far from all of P joins it. Proposals that are near to one member alone and far from each other
 replace it: two for one is a gain; one for one changes P, so that the search does not get stuck. P never shrinks.
 
-Theorem: the duality of packing and covering (A. N. Kolmogorov and V. M. Tikhomirov, 1959). Chapter: "A certified
-bracket".
+Theorem: the duality of packing and covering (A. N. Kolmogorov and V. M. Tikhomirov, 1959).
+Chapter: "How tight are the bounds?"
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ r"""Check a packing, sharing no code with the search that found it.
 Notation of :mod:`fnequiv.complexity.certificates`. Networks are evaluated one neuron after the other. Where σ maps
 rationals to rationals this is done in rational arithmetic (``fractions``): the values, and the distances that are
 compared with 2ε, are exact. For other σ they are float64, and distances must exceed 2ε by more than rounding errors
-could make up (:func:`rounding_bound`). Chapter: "A certified bracket".
+could make up (:func:`rounding_bound`). Chapter: "How tight are the bounds?"
 """
 
 from __future__ import annotations

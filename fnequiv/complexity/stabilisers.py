@@ -13,7 +13,7 @@ can permute several layers at once, so counting equal rows is not enough.
 3. What is left is the automorphism group of a coloured graph. Its order is the product of the orbit lengths
    along a stabiliser chain (:mod:`fnequiv.complexity.refinement`).
 
-Theorem: Proposition 1 and Examples 2 and 3 of Shen (2024); orbit-stabiliser. Chapter: "Counting orbits".
+Theorem: Proposition 1 and Examples 2 and 3 of Shen (2024); orbit-stabiliser. Chapter: "Counting orbits exactly".
 """
 
 from __future__ import annotations
