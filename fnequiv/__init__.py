@@ -1,7 +1,7 @@
 """fnequiv: functional equivalence of neural networks, computed.
 
 Two parameter vectors are functionally equivalent when they give the same function. The package finds the
-symmetries of an architecture, acts with them, chooses one representative an orbit, decides equivalence, and
+symmetries of an architecture, acts with them, and
 counts what the symmetries save in covering-number bounds.
 
 The names that users reach for stand here as well as in their modules. They are listed in ``__init__.pyi`` and

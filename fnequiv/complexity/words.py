@@ -17,7 +17,7 @@ be the unit ℓ_p ball, Q the cube, R(s) = vol(Q + sT)/vol(sT), 0 < η < 1. Take
 more than ητ apart: the balls of radius ητ/2 about it are disjoint in Q + (ητ/2)T, so |Λ| ≤ R(ητ/2), and every point
 of Q is within ητ of Λ. Draw m centres uniformly from Q + (1-η)τT. One centre lies within (1-η)τ of a given λ ∈ Λ
 with probability p = 1/R((1-η)τ), so the expected number of λ that all m centres miss is at most |Λ|e^{-pm}. With m
-= ⌈ln(p|Λ|)/p⌉ some draw misses at most 1/p; add those points themselves. Since p|Λ| ≤ (2(1-η)/η)^n,
+= ⌈ln(p|Λ|)/p⌉ some draw misses at most 1/p; add those points themselves. For η ≤ 2/3, p|Λ| ≤ (2(1-η)/η)^n,
 
     N ≤ 1 + R((1-η)τ) · (1 + n ln(2(1-η)/η)).
 

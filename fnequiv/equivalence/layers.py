@@ -76,7 +76,9 @@ def activations_of(network: torch.nn.Sequential) -> tuple[Activation, ...]:
     """
     if not isinstance(network, torch.nn.Sequential):
         raise TypeError(f"expected a torch.nn.Sequential, got {type(network).__name__}")
-    modules = [(name, module) for name, module in network.named_children() if not isinstance(module, _TRANSPARENT)]
+    _check_plain(network)
+    # named_children would pass over a module that is used a second time
+    modules = [(name, module) for name, module in network._modules.items() if not isinstance(module, _TRANSPARENT)]
     places = [index for index, (_, module) in enumerate(modules) if isinstance(module, torch.nn.Linear)]
     if not places or places[0] != 0:
         raise ValueError("the network must begin with a torch.nn.Linear layer")
@@ -87,6 +89,16 @@ def activations_of(network: torch.nn.Sequential) -> tuple[Activation, ...]:
             raise ValueError(f"two activations follow module {modules[start][0]!r}: the spec needs one a layer")
         facts.append(between[0] if between else get_activation("identity"))
     return tuple(facts)
+
+
+def _check_plain(network: torch.nn.Sequential) -> None:
+    if type(network).forward is not torch.nn.Sequential.forward:
+        raise ValueError(f"{type(network).__name__} has a forward of its own: only a plain Sequential is read")
+    seen: dict[int, str] = {}
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        first = seen.setdefault(id(parameter), name)
+        if first != name:
+            raise ValueError(f"{name!r} is {first!r}: tied weights move together, which no spec of a chain allows")
 
 
 # torch.nn class -> our name, and its attributes by our parameter names

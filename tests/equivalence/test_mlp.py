@@ -50,6 +50,7 @@ def test_forward_and_spec_agree_with_the_module(name):
 def test_init_has_the_names_shapes_and_law_of_torch():
     widths = (400, 300, 200, 10)
     params = mlp.init(widths, torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(400, 300), nn.Tanh(), nn.Linear(300, 200), nn.Tanh(), nn.Linear(200, 10))
     assert {n: t.shape for n, t in params.items()} == {n: t.shape for n, t in net.state_dict().items()}
     for name, fan_in in (("0.weight", 400), ("2.weight", 300), ("4.weight", 200)):
@@ -121,10 +122,33 @@ def test_forward_is_differentiable_and_batches_over_parameters():
     assert all(t.grad is not None and t.grad.shape == t.shape for t in one.values())
 
 
+def test_one_activation_module_used_twice_is_read_twice():
+    act = nn.ReLU()
+    net = nn.Sequential(nn.Linear(4, 6), act, nn.Linear(6, 5), act, nn.Linear(5, 3))
+    assert [block.kind for block in mlp.spec(net).blocks] == ["scaled", "scaled"]
+
+
+def tied():
+    net = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+    net[2].weight = net[0].weight
+    return net
+
+
+class Skip(nn.Sequential):
+    def forward(self, x):
+        return x + super().forward(x)
+
+
 GENERATOR = torch.Generator()
 NORM = nn.Sequential(nn.Linear(4, 5), nn.LayerNorm(5), nn.ReLU(), nn.Linear(5, 3))
 THETA = mlp.init((4, 5, 3), torch.Generator().manual_seed(0))
 BAD = {
+    "tied weights": (lambda: mlp.spec(tied()), ValueError, "'2.weight' is '0.weight'"),
+    "a forward of its own": (
+        lambda: mlp.spec(Skip(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))),
+        ValueError,
+        "Skip has a forward of its own",
+    ),
     "a width of 0": (lambda: mlp.init((2, 0, 1), GENERATOR), ValueError, "width d_1 must be >= 1, got 0"),
     "a negative width": (lambda: mlp.spec((2, -3, 1), "relu"), ValueError, "width d_1 must be >= 1, got -3"),
     "a fractional width": (lambda: mlp.spec((2, 1.5, 1), "relu"), TypeError, "d_1 must be an integer, got 1.5"),
