@@ -8,18 +8,38 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
 
+_LONGEST = 80  # characters of a value that a message repeats
+
+
+def shown(value: object) -> str:
+    """Return ``repr(value)`` on one line, cut to 80 characters, for an error message.
+
+    Examples
+    --------
+    >>> shown([1, 2]), shown("x" * 1000)[-9:]
+    ('[1, 2]', "xxx ... '")
+    >>> shown((10**5000,))
+    'a tuple that is too long to print'
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # more digits than Python prints, or a repr of its own that fails: the message still has to come
+        return f"a {type(value).__name__} that is too long to print"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 6]} ... {text[-1]}"
+
 
 def check_integer(name: str, value: object, *, minimum: int = 1) -> int:
-    """Return ``value`` as an ``int`` of at least ``minimum``.
+    """Return ``value`` as an ``int`` of at least ``minimum``; a 0-d integer array or tensor is one, too.
 
     Raises
     ------
     TypeError
-        If ``value`` is no integer (a ``bool`` or a ``float`` is none).
+        If ``value`` is no integer (a ``bool``, a ``float``, a masked value or an array of one entry is none).
     ValueError
         If it is below ``minimum``.
 
@@ -29,13 +49,14 @@ def check_integer(name: str, value: object, *, minimum: int = 1) -> int:
     3
     """
     try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
+        array = np.asarray(value)  # tells what index() lets pass: True, tensor(True) and tensor([3])
+        if array.dtype.kind == "b" or array.ndim or np.ma.is_masked(value):
+            raise TypeError
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}: pass an int >= {minimum}") from None
+        raise TypeError(f"{name} must be an integer, got {shown(value)}: pass an int >= {minimum}") from None
     if number < minimum:
-        raise ValueError(f"{name} must be >= {minimum}, got {number}")
+        raise ValueError(f"{name} must be >= {minimum}, got {shown(number)}")
     return number
 
 
@@ -45,7 +66,7 @@ def check_widths(widths: object, *, hidden: int = 0) -> tuple[int, ...]:
     Raises
     ------
     TypeError
-        If ``widths`` is no sequence of integers.
+        If ``widths`` is no sequence (a list, a tuple, a 1-d array) of integers.
     ValueError
         If it is too short or holds a width below 1.
 
@@ -54,36 +75,77 @@ def check_widths(widths: object, *, hidden: int = 0) -> tuple[int, ...]:
     >>> check_widths([2, 3, 1])
     (2, 3, 1)
     """
-    if isinstance(widths, (str, bytes)) or not isinstance(widths, (Sequence, np.ndarray)):
-        raise TypeError(f"widths must be a sequence (d_0, ..., d_{{L+1}}) of integers, got {widths!r}")
-    if len(widths) < 2 + hidden:
+    text = isinstance(widths, (str, bytes, bytearray, memoryview))
+    sequence = widths.ndim == 1 if isinstance(widths, np.ndarray) else isinstance(widths, Sequence)
+    if text or not sequence:
+        raise TypeError(f"widths must be a sequence (d_0, ..., d_{{L+1}}) of integers, got {shown(widths)}")
+    entries: tuple[object, ...] = tuple(widths)  # type: ignore[arg-type]
+    if len(entries) < 2 + hidden:
+        layers = f"{hidden} or more" if hidden else "any number of"
         raise ValueError(
-            f"widths must list input, {hidden or 'any'} or more hidden layers and output, "
-            f"got {tuple(widths)!r}: pass at least {2 + hidden} integers, as in (2, 3, 1)"
+            f"widths must list input, {layers} hidden layers and output, got {shown(entries)}: "
+            f"pass at least {2 + hidden} integers, as in {(2, 3, 1) if hidden < 2 else (2, *[3] * hidden, 1)}"
         )
-    return tuple(check_integer(f"width d_{layer}", width) for layer, width in enumerate(widths))
+    return tuple(check_integer(f"width d_{layer}", width) for layer, width in enumerate(entries))
 
 
 def check_numeric(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return ``value`` (a real number or an array of them) as a float64 array; NaN and infinities pass.
 
+    Any real number of Python's will do, a ``Fraction`` too; it is rounded to the nearest float64.
+
     Raises
     ------
     TypeError
-        If ``value`` is not numeric (a ``bool`` or a complex number is not).
+        If ``value`` is not numeric (a ``bool`` or a complex number is not), or a tensor that NumPy cannot read.
+    ValueError
+        If an entry is masked, or finite but beyond float64's range.
 
     Examples
     --------
     >>> check_numeric("x", [1, 2.5])
     array([1. , 2.5])
     """
+    rule = f"{name} must be a real number or an array of them"
+    if np.ma.is_masked(value):
+        raise ValueError(f"{rule}, none masked, got {shown(value)}: fill the masked entries")
     try:
         array = np.asarray(value)
-        if array.dtype.kind not in "iuf":
-            raise TypeError
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a real number or an array of them, got {value!r}") from None
-    return array.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:  # a ragged list; a tensor with a gradient or on a device
+        raise TypeError(f"{rule}, got {shown(value)}: {error}") from None
+    if array.dtype == object:  # Fraction, or an int of more than 64 bits
+        numeric = all(isinstance(entry, Real) and not isinstance(entry, bool) for entry in array.flat)
+    else:
+        numeric = array.dtype.kind in "iuf"
+    if not numeric:
+        raise TypeError(f"{rule}, got {shown(value)}")
+    try:
+        with np.errstate(over="raise"):
+            return array.astype(np.float64)
+    except (OverflowError, FloatingPointError):
+        raise ValueError(f"{name} must lie within float64's range, up to 1.8e308, got {shown(value)}") from None
+
+
+def check_finite(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return ``value`` (a number or an array) as float64, all entries finite.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is not numeric.
+    ValueError
+        If an entry is NaN or infinite.
+
+    Examples
+    --------
+    >>> check_finite("x", [-1, 0.5])
+    array([-1. ,  0.5])
+    """
+    array = check_numeric(name, value)
+    wrong = ~np.isfinite(array)
+    if wrong.any():
+        raise ValueError(f"{name} must be finite, got {float(array[wrong].flat[0])!r}")
+    return array
 
 
 def check_real(name: str, value: npt.ArrayLike) -> float:
@@ -104,9 +166,7 @@ def check_real(name: str, value: npt.ArrayLike) -> float:
     array = check_numeric(name, value)
     if array.ndim:
         raise ValueError(f"{name} must be one number, got an array of shape {array.shape}")
-    if not np.isfinite(array):
-        raise ValueError(f"{name} must be finite, got {float(array)!r}")
-    return float(array)
+    return float(check_finite(name, array))
 
 
 def check_positive(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
