@@ -80,12 +80,12 @@ def _facts_of(activation: object) -> Activation:
         check_plain("activation", activation, type(activation))
         return facts_of_module("activation", activation)
     if not isinstance(activation, (str, Activation)):
-        called = getattr(activation, "__name__", None)
-        guess = next((name for kind, name in _MODULES.items() if called in (name, kind.__name__)), None)
-        hint = f": pass {guess!r}" if guess else ""
+        called = getattr(activation, "__name__", None)  # torch.relu, nn.ReLU without parentheses
+        guess = {**{kind.__name__: name for kind, name in _MODULES.items()}, **{name: name for name in names()}}
+        hint = f": pass {guess[called]!r}" if called in guess else ""
         raise TypeError(
-            "activation must be a name, an Activation or a torch.nn activation module, or one of these for each "
-            f"hidden layer, got {activation!r}{hint}"
+            "activation must be a name, an Activation or a torch.nn activation module, or a list of these with one for "
+            f"each hidden layer, got {activation!r}{hint}"
         )
     facts = get_activation(activation)
     if facts.name == "prelu" and facts != get_activation("prelu"):
@@ -119,7 +119,8 @@ def facts_of_module(name: str, module: nn.Module) -> Activation:
             f"module {name!r} is a Softplus with threshold {module.threshold}: only PyTorch's own, 20, is read"
         )
     if type(module) not in _MODULES:
-        raise ValueError(f"module {name!r} is a {type(module).__name__}: only Linear layers and {_READ} are read")
+        known = f"it is no torch.nn.Linear and none of the activations that are read, {_READ}"
+        raise ValueError(f"module {name!r} is a {class_of(module)}: {known}")
     known = "gelu_tanh" if getattr(module, "approximate", None) == "tanh" else _MODULES[type(module)]
     stored = () if known == "prelu" else get_activation(known).parameters  # the slopes of a PReLU stay in its tensor
     return get_activation(known, **{parameter: getattr(module, parameter) for parameter in stored})
@@ -144,7 +145,19 @@ def check_plain(name: str, module: nn.Module, kind: type[nn.Module]) -> None:
             "each have a function that does)"
         )
     elif "forward" in vars(module) or (type(module).forward, type(module).__call__) != (kind.forward, kind.__call__):
-        problem = f"has a forward of its own: only a plain {kind.__name__} is read"
+        problem = "has a forward of its own, which may compute anything"
     if problem:
         label = f"module {name!r}" if name else "the network"
-        raise ValueError(f"{label} ({type(module).__name__}) {problem}")
+        raise ValueError(f"{label} ({class_of(module)}) {problem}")
+
+
+def class_of(module: nn.Module) -> str:
+    """Return the name of a module's class, with its path unless it is one of ``torch.nn``.
+
+    Examples
+    --------
+    >>> class_of(nn.ReLU())
+    'ReLU'
+    """
+    kind = type(module)
+    return kind.__name__ if getattr(nn, kind.__name__, None) is kind else f"{kind.__module__}.{kind.__qualname__}"

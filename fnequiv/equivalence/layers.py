@@ -46,7 +46,8 @@ def layers_of(params: Mapping[str, torch.Tensor]) -> list[Layer]:
     Names that differ by numbers (``0.weight``, ``2.weight``; ``fc1.weight``, ``fc2.weight``) are ordered by those.
     Names that differ otherwise (``net.0.weight``, ``out.weight``) are ordered by their shapes, if one order alone is a
     chain. The order of the mapping never counts. A bias is called like its weight, with ``bias`` at the end; any other
-    vector has to be the slope of a PReLU.
+    vector has to be the slope of a PReLU, whose name ends in ``weight``. Names and shapes cannot tell an embedding from
+    a layer, nor a residual block from two layers of a chain: where that is in doubt, read a Sequential.
 
     Raises
     ------
@@ -84,7 +85,8 @@ def shapes_of(params: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
         if not isinstance(name, str):
             raise TypeError(f"params must map names to tensors, got the key {name!r}: names are strings")
         if not isinstance(tensor, torch.Tensor):
-            raise TypeError(f"tensor {name!r} must be a torch.Tensor, got {type(tensor).__name__}")
+            hint = "pass the tensors in it" if isinstance(tensor, Mapping) else "torch.as_tensor makes one of an array"
+            raise TypeError(f"tensor {name!r} must be a torch.Tensor, got {type(tensor).__name__}: {hint}")
     return {name: tuple(tensor.shape) for name, tensor in params.items()}
 
 
@@ -124,7 +126,7 @@ def check_chain(weights: Sequence[str], shapes: Shapes) -> None:
         if not _chains(first, second, shapes):
             raise ValueError(
                 f"the columns of {second!r} {shapes[second]} do not match the rows of {first!r} {shapes[first]}: "
-                "these tensors are no chain of layers"
+                "these tensors are no chain of layers, each [outputs, inputs]"
             )
 
 
@@ -189,12 +191,12 @@ def _attach_slope(layers: list[Layer], name: str, shape: tuple[int, ...], shapes
         if layer.slope is None
         and shape in ((1,), (shapes[layer.weight][0],))
         and _compare(layer.weight, name) <= 0 <= _compare(following.weight, name)
-        and not name.endswith("bias")
+        and name.endswith("weight")  # as PyTorch calls them; a bias of another name must not pass for slopes
     ]
     if not hosts:
         raise ValueError(
-            f"tensor {name!r} of shape {shape} belongs to no hidden layer, neither as its bias (named after the "
-            "weight) nor as the slope of a PReLU: this is another kind of network"
+            f"tensor {name!r} of shape {shape} belongs to no hidden layer: a bias is called like its weight (fc.bias "
+            "and fc.weight), the slopes of a PReLU are a .weight too, and other networks than chains are not read"
         )
     if len(hosts) > 1:
         places = " or ".join(repr(layers[index].weight) for index in hosts)

@@ -146,9 +146,10 @@ def spec(
     Parameters
     ----------
     network
-        The widths (d_0, …, d_{L+1}); or a ``torch.nn.Sequential`` of Linear layers and activations, in evaluation mode
-        (see :func:`~.sequential.activations_of`); or a ``state_dict()``, whose layers are read off the tensors' names and shapes
-        (see :func:`~.layers.layers_of`). An activation or a softmax behind the last Linear layer changes f and no symmetry.
+        The widths (d_0, …, d_{L+1}); or a ``torch.nn.Sequential`` of Linear layers and activations in evaluation mode,
+        as :func:`~fnequiv.equivalence.sequential.activations_of` reads it; or a ``state_dict()``, as
+        :func:`~fnequiv.equivalence.layers.layers_of` does. An activation or a softmax behind the last Linear layer
+        changes f and no symmetry.
     activation
         σ for all hidden layers, or one for each: a name, its facts, or a ``torch.nn`` module like ``nn.ReLU()``. A
         Sequential brings its own, so leave it out there.
@@ -222,9 +223,12 @@ def _check_input(params: Mapping[str, torch.Tensor], x: object) -> None:
 
 
 def _evaluate(facts: Activation, z: torch.Tensor, slope: torch.Tensor | None) -> torch.Tensor:
-    function = reduce(getattr, facts.torch.split("."), torch)
     if slope is not None:
         return torch.nn.functional.prelu(z.reshape(-1, z.shape[-1]), slope).reshape(z.shape)
+    try:
+        function = reduce(getattr, facts.torch.split("."), torch)
+    except AttributeError:
+        raise ValueError(f"activation {facts.name!r} is torch.{facts.torch}, which PyTorch does not have") from None
     return function(z, **facts.torch_keywords)  # type: ignore[operator]
 
 

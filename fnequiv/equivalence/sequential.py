@@ -14,7 +14,7 @@ from torch import nn
 
 from ..activations import Activation
 from ..activations import get as get_activation
-from .hidden import check_plain, facts_of_module
+from .hidden import check_plain, class_of, facts_of_module
 from .layers import Layer, check_chain
 
 # What may stand between two linear layers without changing what a neuron is (dropout: in evaluation mode).
@@ -76,8 +76,8 @@ def read_sequential(network: nn.Module) -> tuple[list[Layer], list[Activation]]:
     modules = list(_flat(network))
     places = [index for index, (_, module) in enumerate(modules) if isinstance(module, nn.Linear)]
     if not places or places[0] != 0:
-        found = f"module {modules[0][0]!r} is a {type(modules[0][1]).__name__}" if modules else "it is empty"
-        raise ValueError(f"the network must begin with a torch.nn.Linear layer, but {found}")
+        found = f"module {modules[0][0]!r} is a {class_of(modules[0][1])}" if modules else "it is empty"
+        raise ValueError(f"the network must begin with a torch.nn.Linear layer, but {found}: pass the part that does")
     layers: list[Layer] = []
     facts: list[Activation] = []
     for start, stop in pairwise([*places, len(modules)]):

@@ -119,8 +119,8 @@ BAD = {
         "behind 'fc1.weight' or 'fc2.weight'",
     ),
     "two slopes for one layer": (
-        {"0.weight": (4, 2), "1.weight": (4,), "1.slope": (4,), "2.weight": (1, 4)},
-        "'1.slope' of shape (4,) belongs to no hidden layer",
+        {"fc1.weight": (4, 2), "a.weight": (4,), "b.weight": (4,), "fc2.weight": (1, 4)},
+        "'b.weight' of shape (4,) belongs to no hidden layer",
     ),
     "a slope behind the last layer": (
         {"0.weight": (4, 2), "2.weight": (4, 4), "3.weight": (4,)},
@@ -130,9 +130,17 @@ BAD = {
         {"0.weight": (4, 2), "1.weight": (3,), "2.weight": (1, 4)},
         "'1.weight' of shape (3,)",
     ),
-    "a bias without its weight": ({"0.weight": (4, 2), "1.bias": (4,), "2.weight": (1, 4)}, "named after the weight"),
+    "a bias without its weight": (
+        {"0.weight": (4, 2), "1.bias": (4,), "2.weight": (1, 4)},
+        "a bias is called like its weight",
+    ),
     "a scalar for a bias": ({"0.weight": (4, 2), "0.bias": ()}, "'0.bias' must have shape (4,), got ()"),
     "a convolution": ({"0.weight": (4, 2, 3, 3), "2.weight": (1, 4)}, "'0.weight' of shape (4, 2, 3, 3)"),
+    "a bias that may pass for slopes": (
+        {"W1": (4, 2), "b1": (4,), "W2": (1, 4)},
+        "'b1' of shape (4,) belongs to no hidden layer: a bias is called like its weight",
+    ),
+    "matrices as [inputs, outputs]": ({"0.weight": (2, 4), "2.weight": (4, 1)}, "each [outputs, inputs]"),
     "nothing": ({}, "no weight matrix among []"),
 }
 
@@ -150,7 +158,7 @@ def test_what_is_no_chain_or_several_is_refused(case):
         (torch.nn.Linear(2, 2), "got Linear: pass its state_dict()"),
         (None, "got NoneType"),
         ([("0.weight", torch.ones(2, 2))], "got list"),
-        ({"model": {"0.weight": torch.ones(2, 2)}}, "tensor 'model' must be a torch.Tensor, got dict"),
+        ({"model": {"0.weight": torch.ones(2, 2)}}, "tensor 'model' must be a torch.Tensor, got dict: pass the"),
         ({0: torch.ones(2, 2)}, "got the key 0"),
     ],
 )

@@ -1,5 +1,7 @@
 """Feedforward networks against torch.nn.Sequential, and the specs read off widths, modules and files of tensors."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -195,6 +197,12 @@ BAD = {
         "got 0 activations",
     ),
     "None among the activations": (lambda: mlp.spec((2, 3, 1), [None]), TypeError, "activation must be a name"),
+    "a builtin for an activation": (lambda: mlp.spec((2, 3, 1), torch.sin), TypeError, "pass 'sin'"),
+    "an activation that PyTorch lacks": (
+        lambda: mlp.forward(THETA, X, dataclasses.replace(activations.get("sin"), torch="sine")),
+        ValueError,
+        "'sin' is torch.sine, which PyTorch does not have",
+    ),
     "a number for an activation": (lambda: mlp.init((2, 3, 1), GENERATOR, activation=5), TypeError, "got 5"),
     "a function for an activation": (lambda: mlp.forward(THETA, X, torch.relu), TypeError, "pass 'relu'"),
     "a class for an activation": (lambda: mlp.spec((2, 3, 1), nn.LeakyReLU), TypeError, "pass 'leaky_relu'"),

@@ -108,6 +108,11 @@ class Called(nn.Linear):
         return 2 * super().__call__(x)
 
 
+class ReLU(nn.Module):
+    def forward(self, x):
+        return x.relu() ** 2
+
+
 class Skip(nn.Sequential):
     def forward(self, x):
         return x + super().forward(x)
@@ -145,16 +150,19 @@ def with_buffer():
 REFUSED = {
     "a forward hook": (lambda: hooked("register_forward_hook"), "the network (Sequential) has forward hooks"),
     "a forward pre-hook": (lambda: hooked("register_forward_pre_hook"), "module '1' (ReLU) has forward hooks"),
-    "weight_norm": (lambda: stack(nn.ReLU(), parametrizations.weight_norm(nn.Linear(5, 5))), "module '2' (Param"),
+    "weight_norm": (
+        lambda: stack(nn.ReLU(), parametrizations.weight_norm(nn.Linear(5, 5))),
+        "(torch.nn.utils.parametrize.ParametrizedLinear) is parametrized",
+    ),
     "pruning": (pruned, "module '0' (Linear) has forward hooks"),
     "a Linear with a forward of its own": (
         lambda: stack(nn.ReLU(), Doubled(5, 5)),
-        "module '2' (Doubled) has a forward of",
+        "Doubled) has a forward of",
     ),
-    "a Linear with a call of its own": (lambda: stack(nn.ReLU(), Called(5, 5)), "module '2' (Called) has a forward of"),
+    "a Linear with a call of its own": (lambda: stack(nn.ReLU(), Called(5, 5)), "Called) has a forward of"),
     "a patched forward": (patched, "module '1' (ReLU) has a forward of its own"),
-    "a Dropout with a forward of its own": (lambda: stack(Noisy(), nn.ReLU()), "module '1' is a Noisy"),
-    "a nested Skip": (lambda: nn.Sequential(nn.Linear(4, 4), Skip(nn.Linear(4, 4))), "module '1' (Skip) has a forward"),
+    "a Dropout with a forward of its own": (lambda: stack(Noisy(), nn.ReLU()), "Noisy: it is no torch.nn.Linear"),
+    "a nested Skip": (lambda: nn.Sequential(nn.Linear(4, 4), Skip(nn.Linear(4, 4))), "Skip) has a forward of its own"),
     "a lazy layer": (
         lambda: nn.Sequential(nn.LazyLinear(3)),
         "module '0' (LazyLinear) has no weights yet: run one batch",
@@ -165,7 +173,10 @@ REFUSED = {
         "'1.weight' (3, 6) do not match",
     ),
     "another threshold": (lambda: stack(nn.Softplus(threshold=5)), "module '1' is a Softplus with threshold 5"),
-    "a random slope": (lambda: stack(nn.RReLU()), "module '1' is a RReLU: only Linear layers and CELU, "),
+    "a random slope": (
+        lambda: stack(nn.RReLU()),
+        "module '1' is a RReLU: it is no torch.nn.Linear and none of the activations that are read, CELU, ",
+    ),
     "a hidden softmax": (lambda: stack(nn.Softmax(-1)), "module '1' is a Softmax"),
     "a PReLU behind the last layer": (
         lambda: nn.Sequential(*stack(nn.ReLU()), nn.PReLU()),
@@ -175,6 +186,11 @@ REFUSED = {
         lambda: nn.Sequential(*stack(nn.ReLU()), nn.LayerNorm(3)),
         "module '3' is a LayerNorm",
     ),
+    "a compiled layer": (
+        lambda: stack(torch.compile(nn.Linear(5, 5), backend="eager")),
+        "module '1' (torch._dynamo.eval_frame.OptimizedModule) has a forward of its own",
+    ),
+    "an activation of one's own": (lambda: stack(ReLU()), "ReLU: it is no torch.nn.Linear"),
     "a convolution first": (lambda: nn.Sequential(nn.Conv1d(4, 5, 1), nn.Linear(5, 3)), "but module '0' is a Conv1d"),
     "nothing": (nn.Sequential, "must begin with a torch.nn.Linear layer, but it is empty"),
 }
