@@ -48,8 +48,8 @@ def layers_of(params: Mapping[str, torch.Tensor]) -> list[Layer]:
     chain. The order of the mapping never counts.
 
     A layer holds ``<name>.weight`` and perhaps ``<name>.bias``, the PReLU behind it ``<another name>.weight``. Tensors
-    of other names (``weight_g``, ``weight_orig``, ``in_proj_weight``) belong to other modules and are refused. But names
-    and shapes cannot tell an embedding from a layer, nor a residual block from two layers: in doubt, read a Sequential.
+    of other names (``weight_g``, ``weight_orig``, ``in_proj_weight``) belong to other modules and are refused. But
+    names and shapes cannot tell an embedding from a layer, nor a residual block from two: in doubt, read a Sequential.
 
     Raises
     ------
