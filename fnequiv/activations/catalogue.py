@@ -144,7 +144,7 @@ def table(activations: Iterable[str | Activation] | None = None) -> list[Row]:
     Raises
     ------
     TypeError
-        If ``activations`` is one string instead of several.
+        If ``activations`` is one instead of several, or one of them neither a name nor an :class:`Activation`.
     ValueError
         If a name is unknown.
 
@@ -153,8 +153,8 @@ def table(activations: Iterable[str | Activation] | None = None) -> list[Row]:
     >>> [(row.name, row.sign_flipping, row.scaling, row.permutation) for row in table(["sigmoid", "tanh", "relu"])]
     [('sigmoid', False, False, True), ('tanh', True, False, True), ('relu', False, True, True)]
     """
-    if isinstance(activations, (str, Activation)):
-        raise TypeError(f"activations must be several names, got {activations!r}: pass a list")
+    if activations is not None and (isinstance(activations, str) or not isinstance(activations, Iterable)):
+        raise TypeError(f"activations must be several names, got {shown(activations)}: pass a list")
     return [_row(get(activation)) for activation in (names() if activations is None else activations)]
 
 
