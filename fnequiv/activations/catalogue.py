@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable
@@ -121,9 +122,14 @@ def get(name: str | Activation, /, **parameters: Any) -> Activation:
         if parameter not in accepted:
             known = ", ".join(accepted) or "none"
             raise ValueError(f"unknown parameter {parameter!r} of activation {name!r}: its parameters are: {known}")
-    facts = _MAKERS[name](**parameters)
+    facts = _MAKERS[name](**parameters) if parameters else _default(name)
     object.__setattr__(facts, "catalogued", True)
     return facts
+
+
+@functools.cache
+def _default(name: str) -> Activation:
+    return _MAKERS[name]()  # frozen, so that one serves all, and the bounds need not check it again
 
 
 def _meant(text: str, cutoff: float = 0.6) -> str:
