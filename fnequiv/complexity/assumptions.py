@@ -1,7 +1,7 @@
 """What each cited bound is a bound on, and under which conditions: data for :mod:`fnequiv.complexity.literature`.
 
 Notation: A_1, …, A_L are matrices without biases, ρ_i Lipschitz constants. Paper: the other columns of Shen's
-comparison table (2024); chapter on comparisons.
+comparison table (2024); chapter "How tight are the bounds?"
 """
 
 from __future__ import annotations

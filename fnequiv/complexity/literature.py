@@ -3,7 +3,7 @@ r"""Comparison bounds from the literature, each with what it assumes, so that un
 Notation. A network without biases is a list of matrices A_1, …, A_L (``[d_i, d_{i-1}]``, the output layer included)
 with ρ_i-Lipschitz activations between them; ‖A‖ is the spectral norm, ‖A‖_F the Frobenius norm, ‖A^T‖_{2,1} the sum of
 the ℓ_2 norms of the rows of A. Natural logarithms. Paper: the comparison with earlier bounds (its second table);
-chapter on comparisons.
+chapter "How tight are the bounds?"
 
 A bound *with* constants is a number. An *order* is a shape: its value says how it grows, and its level means nothing.
 :data:`~fnequiv.complexity.assumptions.ASSUMPTIONS` says which is which, for which quantity and metric, and how the

@@ -1,6 +1,7 @@
 r"""Norms of a network without biases, as the comparison bounds use them.
 
-Notation as in :mod:`fnequiv.complexity.literature`. Paper: the comparison with earlier bounds; chapter on comparisons.
+Notation as in :mod:`fnequiv.complexity.literature`. Paper: the comparison with earlier bounds.
+Chapter: "How tight are the bounds?"
 """
 
 from __future__ import annotations

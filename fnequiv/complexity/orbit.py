@@ -2,7 +2,7 @@ r"""The orbit bound on a grid: cover the parameters, and count the grid's orbits
 
 Notation as in :mod:`fnequiv.complexity.sensitivity` (A, G, Z, H, ρ) and :mod:`fnequiv.complexity.words` (words,
 multisets); S parameters. The paper's idea (Shen 2024, Theorems 1 and 2), with a count that is right for every grid;
-chapter on covering numbers.
+chapter "Covering numbers".
 
 **Grid.** Block k (a W^(l), c_k = G_l A_{l-1}, or a b^(l), c_k = G_l) of s_k numbers gets the resolution
 δ_k = ε s_k/(S c_k): it minimises Σ s_k ln(1/δ_k) subject to Σ c_k δ_k = ε. K_k = ⌈B/δ_k⌉ equally spaced centres cover
@@ -29,8 +29,9 @@ hold
     M_l = 2 d_{l-1} K_W^{d_{l-1}-1} K_b + 2 K_W^{d_{l-1}}
 
 words: a dimension fewer. The shares s_k may shrink by d_{l-1}/(d_{l-1}+1) with it; the better of both ways is taken.
-Opposite faces merge if σ_l has a parity too. A layer may also leave its rows unscaled, so the smaller M_l is taken, and
-scaling never costs more than permutations alone.
+Opposite faces merge if σ_l has a parity too. A layer may also leave its rows unscaled, so the smaller M_l is taken:
+on a grid, scaling never costs more than permutations alone. (Refined bounds promise no such thing: there scaling also
+changes how ε is shared.)
 """
 
 from __future__ import annotations

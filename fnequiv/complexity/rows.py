@@ -1,7 +1,7 @@
 r"""Words for one row of weights: what a cover can save without any new symmetry.
 
 Notation as in :mod:`fnequiv.complexity.sensitivity` (ranges, boxes, G_l), :mod:`~fnequiv.complexity.words` (counts)
-and :mod:`~fnequiv.complexity.orbit` (symmetries). Past Shen (2024); chapter on covering numbers.
+and :mod:`~fnequiv.complexity.orbit` (symmetries). Past Shen (2024). Chapter: "Covering numbers".
 
 The orbit count holds for *any* words: if M_l words bring the reading (W_i - W'_i)·h + b_i - b'_i of every row below
 a budget e_l on the layer's input box, and Σ_l G_l e_l ≤ ε, then ln N ≤ Σ_{l≤L} ln C(M_l + d_l - 1, d_l) + d_{L+1}

@@ -2,7 +2,7 @@ r"""How far the output moves when the weights move: the inequality under every b
 
 Notation. ``widths = (d_0, …, d_{L+1})``, all parameters in [-B, B], inputs with ‖x‖_2 ≤ B_x ("l2") or ‖x‖_∞ ≤ B_x
 ("linf"). Layer l reads h_{l-1}, computes z_l = W^(l) h_{l-1} + b^(l), and hidden layers apply σ_l. Paper: the step
-before Theorems 1 and 2 of Shen (2024); chapter on covering numbers.
+before Theorems 1 and 2 of Shen (2024). Chapter: "Covering numbers".
 
 **Ranges.** A_{l-1} = sup ‖h_{l-1}‖_1, with A_0 = √d_0 B_x (or d_0 B_x). Then |z_l| ≤ Z_l = B(A_{l-1} + 1), |h_l| ≤
 H_l = sup |σ_l| on [-Z_l, Z_l] and A_l = d_l H_l. Let ρ_l be the least Lipschitz constant of σ_l on [-Z_l, Z_l].
@@ -38,6 +38,7 @@ Activations = str | Activation | Sequence[str | Activation]
 
 DOMAINS = ("l2", "linf")
 _NODES = 129
+_ROUNDING = 2.0**-49  # of sup |σ|: more than rounding takes from a value of σ or from a difference of two
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,12 @@ def propagate(
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         for sigma, width in zip(sigmas, widths[1:-1], strict=True):
             reach.append(log_bound + np.logaddexp(mass[-1], 0.0))
-            z = np.exp(reach[-1])
+            z = np.maximum(np.exp(reach[-1]), np.finfo(np.float64).tiny)
             slope.append(np.log(sigma.lipschitz(z)))
             _check_slope(sigma, z, slope[-1])
             sup.append(_log_sup(sigma, z, reach[-1], slope[-1]))
             mass.append(sup[-1] + math.log(width))
-            box = _box(sigma, z, reach[-1], sup[-1])
+            box = _box(sigma, z, reach[-1], sup[-1], slope[-1])
             center.append(box[0])
             radius.append(box[1])
         gain = [np.zeros_like(log_bound)]
@@ -139,32 +140,42 @@ def _log_sup(sigma: Activation, z: Array, log_z: Array, log_slope: Array) -> Arr
     return np.where(exact < np.inf, exact, np.logaddexp(log_slope + log_z, np.log(abs(sigma.at_zero))))
 
 
-def _box(sigma: Activation, z: Array, log_z: Array, log_sup: Array) -> tuple[Array, Array]:
+def _box(sigma: Activation, z: Array, log_z: Array, log_sup: Array, log_slope: Array) -> tuple[Array, Array]:
     """Return ln |c|, ln r with σ([-z, z]) ⊂ [c - r, c + r] and |c| + r close to sup |σ|.
 
-    Odd: c = 0. σ(-x) = k - σ(x): the range is symmetric about k/2. Degree 1: two rays, so it lies between σ(±z) and 0.
-    Otherwise σ is evaluated at nodes h apart; between them it leaves their values by at most ρh/2.
+    Odd: c = 0. Degree 1: two rays, so σ lies between σ(±z) and 0. Otherwise the smaller of [σ(0) - ρz, σ(0) + ρz] and
+    an interval with all values: about k/2 where σ(-x) = k - σ(x), and else from nodes h apart, between which σ leaves
+    its values by at most ρh/2. That one is a difference, so it is widened by what rounding can take from it.
     """
-    symmetric = (np.full_like(log_z, -np.inf), log_sup)
     law = sigma.reflection
     if sigma.odd or sigma.per_channel:
-        return symmetric
-    if law is not None and law.sign == -1:
-        center = np.log(abs(law.constant) / 2)
-        return np.full_like(log_z, center), log_sup + np.log1p(-np.exp(center - log_sup))
+        return np.full_like(log_z, -np.inf), log_sup
     if sigma.degree == 1:
         ends = sigma(np.array([-1.0, 0.0, 1.0]))
         return log_z + np.log(abs(ends.max() + ends.min()) / 2), log_z + np.log((ends.max() - ends.min()) / 2)
-    if not np.isfinite(z).all():
-        return symmetric
+    largest = np.exp(log_sup)
+    if law is not None and law.sign == -1:
+        center = np.full_like(z, abs(law.constant) / 2)
+        radius = largest - center
+    else:
+        center, radius = _box_of_nodes(sigma, z, largest)
+    log_radius = np.log(radius + _ROUNDING * largest)
+    log_radius = np.where(log_radius < np.inf, log_radius, log_sup)
+    near = log_slope + log_z
+    return np.where(near < log_radius, np.log(abs(sigma.at_zero)), np.log(center)), np.minimum(near, log_radius)
+
+
+def _box_of_nodes(sigma: Activation, z: Array, largest: Array) -> tuple[Array, Array]:
+    """Return |c| and r of an interval that holds σ([-z, z]), from σ at nodes; the symmetric one if values overflow."""
+    finite = np.isfinite(z) & np.isfinite(largest)
+    z = np.where(finite, z, 1.0)
     low, high = np.full_like(z, np.inf), np.full_like(z, -np.inf)
     for node in np.linspace(-1.0, 1.0, _NODES):
         value = sigma(node * z)
         low, high = np.minimum(low, value), np.maximum(high, value)
     slack = sigma.lipschitz(z) * z / (_NODES - 1)
-    largest = np.exp(log_sup)
     low, high = np.maximum(low - slack, -largest), np.minimum(high + slack, largest)
-    return np.log(np.abs(high + low) / 2), np.log((high - low) / 2)
+    return np.where(finite, np.abs(high + low) / 2, 0.0), np.where(finite, (high - low) / 2, largest)
 
 
 def sensitivity(

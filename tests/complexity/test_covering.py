@@ -21,7 +21,7 @@ from fnequiv.complexity.covering import (
     sensitivity,
     shallow_theorem,
 )
-from fnequiv.complexity.matrices import log_operator_cover
+from fnequiv.complexity.matrices import log_operator_ball, log_operator_cover
 from fnequiv.complexity.words import log_ceil, log_cube_cover, log_grid_cover, log_multisets, log_volume_cover
 
 RELU = {"B": 1.0, "Bx": 1.0, "activation": "relu"}
@@ -277,16 +277,26 @@ def test_operator_cover_is_no_smaller_than_volumes_allow(height, width):
         assert float(log_operator_cover(height, width, log_ratio)) >= n * math.log(2) + n * log_ratio - math.log(ball)
 
 
-@pytest.mark.parametrize("n", [1, 5, 30])
-def test_operator_norm_of_a_column_is_euclidean(n):
-    """There the ball's volume is known, and the bound by Gaussian concentration lies below it."""
-    exact = n / 2 * math.log(math.pi) - math.lgamma(n / 2 + 1)
-    far = 60.0
-    eta = 1 / (1 + n * math.log(2 * n + 2))
-    overhead = math.log1p(n * math.log(2 * (1 - eta) / eta)) - n * math.log1p(-eta)
-    used = n * (math.log(2) + far) + overhead - float(log_operator_cover(n, 1, far))
-    assert used <= exact
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (4, 1), (2, 2), (3, 2), (3, 3)])
+def test_the_volume_of_the_operator_ball(height, width):
+    """In closed form for columns (Euclidean balls), and by Monte Carlo."""
+    n, volume = height * width, math.exp(log_operator_ball(height, width))
+    if width == 1:
+        assert volume == pytest.approx(math.pi ** (n / 2) / math.gamma(n / 2 + 1), rel=1e-12)
+    draws = np.random.default_rng(1).uniform(-1, 1, size=(400_000, height, width))
+    share = (np.linalg.norm(draws, ord=2, axis=(1, 2)) <= 1).mean()
+    assert volume / 2**n == pytest.approx(share, abs=5 * math.sqrt(share / 400_000))
+    assert log_operator_ball(width, height) == log_operator_ball(height, width)
     assert log_operator_cover(0, 3, 1.0) == 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(30, 50), (200, 200)])
+def test_the_volume_of_the_operator_ball_lies_above_gaussian_concentration(height, width):
+    """A second proof of a bound on it: a standard normal matrix has norm below √h + √w + 2 and ‖G‖² near hw."""
+    n = height * width
+    size = math.sqrt(height) + math.sqrt(width) + math.sqrt(2 * math.log(4))
+    concentrated = n / 2 * math.log(2 * math.pi * math.e) - math.sqrt(n * math.log(4)) - math.log(2)
+    assert 0.2 * n < log_operator_ball(height, width) - (concentrated - n * math.log(size)) < 0.4 * n
 
 
 # --- the orbit bound
