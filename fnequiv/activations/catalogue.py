@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from ..validation import shown
-from . import gated, piecewise, smooth
+from . import exponential, gated, piecewise, smooth
 from .facts import Activation
 
 # In the order of the book's table; the signature of each function is the list of its parameters.
@@ -35,9 +35,9 @@ _MAKERS: dict[str, Callable[..., Activation]] = {
     "logsigmoid": smooth.logsigmoid,
     "softplus": smooth.softplus,
     "relu6": piecewise.relu6,
-    "elu": smooth.elu,
-    "selu": smooth.selu,
-    "celu": smooth.celu,
+    "elu": exponential.elu,
+    "selu": exponential.selu,
+    "celu": exponential.celu,
     "gelu": gated.gelu,
     "gelu_tanh": gated.gelu_tanh,
     "silu": gated.silu,
