@@ -60,7 +60,7 @@ def test_views_of_another_dtype_are_tied_where_their_bytes_meet():
 def test_tensors_without_memory_are_told_apart():
     params = mlp.init((2, 3, 1), torch.Generator(), device="meta")
     check_untied(params, set(params))
-    with pytest.raises(ValueError, match="'copy' shares memory with '0.weight'"):
+    with pytest.raises(ValueError, match=r"'copy' shares memory with '0\.weight'"):
         check_untied({**params, "copy": params["0.weight"]}, set(params))
 
 
