@@ -24,6 +24,7 @@ from .orbit import Candidate, LayerTerms, Used, log_count
 from .reflected import Fold, folded, output_cover
 from .rows import Cover, Rows, row_cover
 from .sensitivity import Ranges
+from .shells import shelled
 
 Array = npt.NDArray[np.float64]
 
@@ -66,13 +67,18 @@ def _rounds(ranges: Ranges, log_rest: Array, used: Used, cut: int, fold: Fold | 
                 _terms(ranges, layer, log_rest + np.log(share), used, cut, fold)
                 for layer, share in zip(layers, shares, strict=True)
             )
-            bound = np.nan_to_num(sum(term.log_count for term in terms), nan=np.inf)
-            yield Candidate(np.where(log_rest > _NOTHING, bound, np.inf), name, "refined", terms)
+            yield _candidate(log_rest, name, terms)
             rates = (_rate(term, used, len(ranges.widths) - 1) for term in terms)
             previous, shares = shares, _normalised([rate * size for rate, size in zip(rates, sizes, strict=True)])
             if all(np.array_equal(old, new) for old, new in zip(previous, shares, strict=True)):
                 break
+        yield _candidate(log_rest, name, shelled(ranges, terms))
         weights = [np.nan_to_num(term.log_count, nan=0.0, posinf=0.0) + _NUDGE for term in terms]
+
+
+def _candidate(log_rest: Array, name: str, terms: tuple[LayerTerms, ...]) -> Candidate:
+    bound = np.nan_to_num(sum(term.log_count for term in terms), nan=np.inf)
+    return Candidate(np.where(log_rest > _NOTHING, bound, np.inf), name, "refined", terms)
 
 
 def _normalised(weights: list[Array]) -> list[Array]:
