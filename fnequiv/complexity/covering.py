@@ -7,9 +7,9 @@ Equivalence", ICML 2024. Chapter: "Covering numbers".
 
 The rooms behind this door: :mod:`~fnequiv.complexity.theorems` (the paper), :mod:`~fnequiv.complexity.sensitivity` (one
 inequality), :mod:`~fnequiv.complexity.words` (counts), :mod:`~fnequiv.complexity.orbit` (the orbit bound on a grid),
-:mod:`~fnequiv.complexity.rows`, :mod:`~fnequiv.complexity.matrices`, :mod:`~fnequiv.complexity.reflected` and
-:mod:`~fnequiv.complexity.shares` (sharper words for the same orbits), and :mod:`~fnequiv.complexity.functions` (small
-classes of functions).
+:mod:`~fnequiv.complexity.rows`, :mod:`~fnequiv.complexity.matrices`, :mod:`~fnequiv.complexity.shells`,
+:mod:`~fnequiv.complexity.reflected` and :mod:`~fnequiv.complexity.shares` (sharper words for the same orbits), and
+:mod:`~fnequiv.complexity.functions` (small classes of functions).
 """
 
 from __future__ import annotations

@@ -71,9 +71,11 @@ class LayerTerms:
     layer, fan_in, width
         l, d_{l-1} and d_l; the fan-in is 0 where the cover drops the weights of the layer.
     cover
-        How the rows are covered: ``"grid"``, ``"volume"``, and where they are scaled ``"faces"``.
+        How the rows are covered: ``"grid"``, ``"volume"`` or, all at once, ``"matrix"``; with ``"faces"`` where they
+        are scaled, and with ``"shells"`` where the layers below profit from them.
     log_weight_resolution, log_bias_resolution
-        ln δ_W (for ``"grid"`` bounds; the ℓ_p radius τ of a row's weights in refined ones) and ln δ_b.
+        ln δ_W (for ``"grid"`` bounds; in refined ones the ℓ_p radius τ of a row's weights, or the radius t of a matrix
+        in operator norm) and ln δ_b.
     log_weight_words, log_bias_words
         ln of the words for the weights of one row, and of the levels of its bias, before any symmetry.
     log_words
