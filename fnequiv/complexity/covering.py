@@ -95,9 +95,10 @@ def orbit_bound(
     the ``"grid"`` bound. Refined bounds divide ε by a search that may stop anywhere, so they need not: of two classes
     of which one holds the other, the larger may get the smaller bound. That bound is then valid for both.
 
-    Arithmetic is float64, and where an error could make a bound too small, it is rounded up. Two things remain. A
-    ceiling forgives one part in 10¹², so ε is honoured to that (an exact 8 must not become 9); and a sum of logarithms
-    has a relative error of some 10⁻¹⁵.
+    Arithmetic is float64. Differences that could come out too small are rounded up, and two errors remain. A ceiling
+    forgives one part in 10¹² (an exact 8 must not become 9), and a resolution is known to some 10⁻¹⁵ times the largest
+    logarithm that enters it; so ε is honoured to one part in 10¹² for logarithms below 10³. A sum of logarithms has a
+    relative error of some 10⁻¹⁵.
 
     Examples
     --------

@@ -286,6 +286,48 @@ def test_no_upper_bound_falls_below_a_certified_packing(widths, name, eps, domai
             assert found.log_size <= deep_theorem(widths, **stated)
 
 
+@pytest.mark.parametrize("inputs", [1, 2, 5, 20, 200])
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("domain", ["l2", "linf"])
+def test_linear_classes_lie_between_volumes(inputs, outputs, domain):
+    """f(x) = Wx + b has sup norm max_k B_x‖W_k‖ + |b_k|, so N ≥ vol(cube)/vol(ball); and not much more is said."""
+    B, Bx = 0.7, 1.6
+    if domain == "l2":
+        log_ball = inputs / 2 * math.log(math.pi) - math.lgamma(inputs / 2 + 1)
+    else:
+        log_ball = inputs * math.log(2) - math.lgamma(inputs + 1)
+    for eps in (1e-8, 1e-3, 0.1, 1.0, 100.0):
+        log_norm_ball = log_ball + math.log(2 / (inputs + 1)) + (inputs + 1) * math.log(eps) - inputs * math.log(Bx)
+        least = max(outputs * ((inputs + 1) * math.log(2 * B) - log_norm_ball), 0.0)
+        for symmetry in ("none", "best"):
+            upper = orbit_bound(
+                (inputs, outputs), B=B, Bx=Bx, activation="relu", eps=eps, symmetry=symmetry, domain=domain
+            )
+            assert upper >= least * (1 - 1e-12)
+        if eps < 1e-2:
+            assert upper <= least + outputs * (0.1 * inputs + 12)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "cos", "softplus"])
+@pytest.mark.parametrize("widths", [(1, 4, 1), (3, 12, 1), (5, 8, 8, 1)])
+def test_no_bound_falls_below_the_volume_of_the_last_layer(widths, name):
+    """Fix all but (a, c): f at d_L + 1 inputs is a linear map M of them, so N ≥ |det M| (B/ε)^{d_L + 1}."""
+    rng, sigma, B = np.random.default_rng(0), activations.get(name), 1.5
+    best = -math.inf
+    for _ in range(50):
+        h = rng.normal(size=(widths[-2] + 1, widths[0]))
+        h /= np.linalg.norm(h, axis=1, keepdims=True) * (1 + 1e-12) / rng.uniform(0, 1, (len(h), 1))
+        for fan_in, width in itertools.pairwise(widths[:-1]):
+            h = sigma(h @ rng.choice([-B, 0.1, B], (fan_in, width)) + rng.uniform(-B, B, width))
+        best = max(best, np.linalg.slogdet(np.column_stack([h, np.ones(len(h))]))[1])
+    for eps in (1e-9, 1e-4, 1e-2, 0.3):
+        least = best + (widths[-2] + 1) * math.log(B / eps)
+        for symmetry in symmetries(sigma):
+            for method in (None,) if symmetry == "best" else ("grid", "refined"):
+                shared = {"B": B, "Bx": 1.0, "activation": sigma, "eps": eps}
+                assert orbit_bound(widths, **shared, symmetry=symmetry, method=method) >= least
+
+
 def test_terms_of_the_best_bound_name_its_symmetry():
     terms = orbit_terms((10, 64, 64, 1), B=1.0, Bx=1.0, activation="relu", eps=0.1, symmetry="best")
     assert terms.symmetry.endswith("+reflection")
