@@ -77,7 +77,7 @@ def identical(a, b):
 @pytest.mark.parametrize("activation", activations.names())
 @given(widths=WIDTHS, seed=SEEDS)
 @corners
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_the_function_stays_the_same(activation, dtype, widths, seed):
     params, x = network(widths, activation, seed, dtype)
     spec = mlp.spec(widths, activation)
@@ -99,7 +99,7 @@ def test_the_function_stays_the_same(activation, dtype, widths, seed):
 @pytest.mark.parametrize("activation", activations.names())
 @given(widths=WIDTHS, seed=SEEDS)
 @corners
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_it_is_a_group_action(activation, dtype, widths, seed):
     params, _ = network(widths, activation, seed, dtype)
     spec = mlp.spec(widths, activation)

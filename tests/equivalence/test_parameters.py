@@ -84,14 +84,18 @@ def test_large_finite_weights_are_no_infinity(dtype):
 
 def test_any_two_pieces_of_one_buffer_are_told_apart_byte_by_byte(refuses):
     """Every placement of two contiguous pieces in one NumPy buffer, against the sets of their bytes."""
-    buffer = np.zeros(64, np.uint8)
-    for size, start, offset in itertools.product((1, 3), range(0, 32, 4), range(0, 32, 4)):
-        read = torch.from_numpy(buffer[start : start + 4 * size].view(np.float32))
-        written = torch.from_numpy(buffer[offset : offset + 4 * size].view(np.float32))
-        if set(range(start, start + 4 * size)) & set(range(offset, offset + 4 * size)):
+    buffer = np.zeros(32, np.uint8)
+    for size, start, offset in itertools.product((0, 1, 5), range(12), range(12)):
+        read, written = (torch.from_numpy(buffer)[first : first + size] for first in (start, offset))
+        if set(range(start, start + size)) & set(range(offset, offset + size)):
             refuses(lambda r=read, w=written: check_out({"w": w}, {"w": r}), ValueError, "shares memory with")
         else:
             check_out({"w": written}, {"w": read})
+
+
+def test_an_empty_piece_inside_another_shares_nothing():
+    buffer = torch.zeros(8)
+    check_out({"v": torch.empty(8), "w": buffer[4:4]}, {"v": buffer, "w": torch.empty(0)})
 
 
 def test_a_buffer_shared_with_numpy_is_not_overwritten_while_it_is_read():
