@@ -95,10 +95,11 @@ def row_cover(rows: Rows, log_budget: Array) -> Cover:
 
 def least(options: list[Cover]) -> Cover:
     """Return, entry by entry, the option with the fewest words."""
-    shape = np.broadcast_shapes(*(option.log_words.shape for option in options))
-    columns = [np.stack([np.broadcast_to(field, shape) for field in column]) for column in zip(*options, strict=True)]
-    index = np.argmin(np.nan_to_num(columns[0], nan=np.inf), axis=0)[None]
-    return Cover(*(np.take_along_axis(column, index, axis=0)[0] for column in columns))
+    best, *others = options
+    for option in others:
+        fewer = (option.log_words < best.log_words) | np.isnan(best.log_words)
+        best = Cover(*(np.where(fewer, new, old) for new, old in zip(option, best, strict=True)))
+    return best
 
 
 def cube_covers(dimension: int, norm: int, log_ratio: Array) -> list[tuple[str, Array]]:
