@@ -78,7 +78,7 @@ def softplus(beta: float = 1.0) -> Activation:
     Raises
     ------
     TypeError, ValueError
-        If ``beta`` is not one finite real number; if it is not > 0.
+        If ``beta`` is not one finite real number; if it is not > 0, or so small that σ(0) = log(2)/β overflows.
 
     Examples
     --------
@@ -86,6 +86,9 @@ def softplus(beta: float = 1.0) -> Activation:
     1.0
     """
     b = float(check_positive("beta", check_real("beta", beta)))
+    at_zero = math.log(2) / b
+    if math.isinf(at_zero):
+        raise ValueError(f"beta must be >= 4e-309, got {b!r}: σ(0) = log(2)/beta would leave float64's range")
     return Activation(
         name="softplus",
         formula=r"\frac{1}{\beta}\,\log(1 + e^{\beta\,x})",
@@ -94,7 +97,7 @@ def softplus(beta: float = 1.0) -> Activation:
         steepest=lambda z: special.expit(b * z),
         largest=lambda z: softplus_of(z, b),
         reflection=Reflection(1, -1.0, 0.0),
-        at_zero=math.log(2) / b,
+        at_zero=at_zero,
         parameters={"beta": b},
         torch_keywords={"beta": b},
     )
@@ -155,12 +158,14 @@ def softsign() -> Activation:
 
 
 def _tanhshrink(x: Array) -> Array:
-    # The difference cancels near 0, where the series is exact: its next term is below 1e-13 of the first.
+    # The difference cancels near 0. Lambert's tanh(x) = x/(1 + c), c = s/(3 + s/(5 + s/(7 + ...))) with s = x², leaves
+    # xc/(1 + c), which has no difference; for s ≤ 1 the terms beyond 19 do not show.
     x = np.asarray(x, dtype=np.float64)
-    small = np.clip(x, -0.03, 0.03)
-    s = small**2
-    series = small * s * (1 / 3 - s * (2 / 15 - s * (17 / 315 - s * 62 / 2835)))
-    return np.where(np.abs(x) < 0.03, series, x - np.tanh(x))
+    s = np.clip(x, -1.0, 1.0) ** 2
+    c = s / 19
+    for odd in range(17, 1, -2):
+        c = s / (odd + c)
+    return np.where(np.abs(x) < 1.0, x * c / (1 + c), x - np.tanh(x))
 
 
 def tanhshrink() -> Activation:
