@@ -98,7 +98,7 @@ ASSUMPTIONS: dict[str, Assumptions] = {
         "log covering number",
         "largest difference on n points",
         True,
-        "any; the class has values in an interval of length B",
+        "any; the class has values in an interval of length B ≥ ε",
         False,
         True,
         RECALLED,
