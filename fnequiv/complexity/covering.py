@@ -57,7 +57,7 @@ def orbit_bound(
     domain: str = "l2",
     method: str | None = None,
 ) -> float | Array:
-    r"""Return an upper bound on ln N(F, ε) in nats: valid for every ε > 0, all widths, any output dimension.
+    r"""Return an upper bound on ln N(F, ε) in nats: valid for every ε > 0, all widths, any outputs.
 
     Parameters
     ----------
@@ -68,9 +68,10 @@ def orbit_bound(
     activation
         Name or :class:`~fnequiv.activations.Activation`, one for all hidden layers or a sequence of L.
     symmetry
-        ``"none"``; ``"permutation"`` (every activation); ``"signed"`` (odd or even); ``"scaled"`` (positively
-        homogeneous of degree 1); ``"signed_scaled"`` (both, as \|x\|); each includes permutations. ``"best"`` is the
-        least of all bounds known here that the activations allow: never above any other choice of symmetry and method.
+        ``"none"``; ``"permutation"`` (all but a PReLU with a slope a neuron); ``"signed"`` (odd or even); ``"scaled"``
+        (positively homogeneous of degree 1); ``"signed_scaled"`` (both, as \|x\|); each includes permutations.
+        ``"best"`` is the least of all bounds known here that the activations allow: never above any other choice of
+        symmetry and method.
     domain
         ``"l2"``: ‖x‖_2 ≤ B_x; ``"linf"``: ‖x‖_∞ ≤ B_x.
     method
@@ -86,8 +87,8 @@ def orbit_bound(
     TypeError
         If an argument is not numeric, or a width is no integer.
     ValueError
-        If a number is NaN, infinite or ≤ 0, a name is unknown, the activation lacks the symmetry asked for, or it is
-        not Lipschitz on the range that it sees.
+        If a number is NaN, infinite or ≤ 0, a name is unknown, a PReLU's slopes are not one a neuron of its layer, the
+        activation lacks the symmetry asked for, or it is not Lipschitz on the range that it sees.
 
     Notes
     -----
@@ -122,7 +123,7 @@ def orbit_terms(
     domain: str = "l2",
     method: str | None = None,
 ) -> OrbitBound:
-    """Return the same bound with its terms: per layer the resolution, levels, words, nats, and the symmetry's share.
+    """Return the same bound with its terms: per layer resolution, levels, words, nats, and the shares that are saved.
 
     Parameters are those of :func:`orbit_bound`, as numbers.
 
@@ -134,9 +135,9 @@ def orbit_terms(
     Examples
     --------
     >>> print(orbit_terms((1, 3, 1), B=1, Bx=1, activation="relu", eps=0.25, symmetry="scaled").table())
-    layer  fan-in  width  cover  ln δ_W  ln δ_b  ln K_W  ln K_b   ln M   nats  saved
-        1       1      3  faces   -4.03   -4.03    4.03    4.03   5.41  14.46   9.70
-        2       3      1   grid   -4.03   -3.33    4.03    3.33  15.41  15.41   0.00
+    layer  fan-in  width  cover  ln δ_W  ln δ_b  ln K_W  ln K_b   ln M   nats  saved  shells
+        1       1      3  faces   -4.03   -4.03    4.03    4.03   5.41  14.46   9.70    0.00
+        2       3      1   grid   -4.03   -3.33    4.03    3.33  15.41  15.41   0.00    0.00
     ln N <= 29.86 nats (grid, symmetry: scaled)
     """
     for name, value in (("B", B), ("Bx", Bx), ("eps", eps)):
@@ -160,7 +161,7 @@ def _candidates(
 ) -> Iterator[Candidate]:
     """Check everything at once and yield the bounds that the choice of symmetry and method allows."""
     widths = check_widths(widths)
-    sigmas = check_activations(activation, len(widths) - 2)
+    sigmas = check_activations(activation, widths)
     if symmetry not in SYMMETRIES:
         raise ValueError(f"symmetry must be one of {', '.join(SYMMETRIES)}, got {symmetry!r}")
     if method is not None and (method not in METHODS or symmetry == "best"):

@@ -48,9 +48,12 @@ from .sensitivity import Ranges
 from .words import log_ceil, log_multisets
 
 Array = npt.NDArray[np.float64]
+Count = int | npt.NDArray[np.int64]
 Value = float | Array  # arrays inside the computation, floats in an OrbitBound
 
 SYMMETRIES = ("none", "permutation", "signed", "scaled", "signed_scaled", "best")
+
+_HEAD = ("layer", "fan-in", "width", "cover", "ln δ_W", "ln δ_b", "ln K_W", "ln K_b", "ln M", "nats", "saved", "shells")
 
 
 class Used(NamedTuple):
@@ -66,28 +69,36 @@ class Used(NamedTuple):
 class LayerTerms:
     """One layer's part of a bound. Everything but the three integers and ``cover`` is a natural logarithm.
 
+    d_l (log_weight_words + log_bias_words) = log_count + log_saved + log_shells.
+
     Attributes
     ----------
     layer, fan_in, width
-        l, d_{l-1} and d_l; the fan-in is 0 where the cover drops the weights of the layer.
+        l, the weights that a row's words hold, and d_l. The fan-in is d_{l-1}, but 0 where the cover drops the layer's
+        weights, and d_L + d_{L-1} for the rows (a, v) after a reflected layer (:mod:`fnequiv.complexity.reflected`).
     cover
         How the rows are covered: ``"grid"``, ``"volume"`` or, all at once, ``"matrix"``; with ``"faces"`` where they
         are scaled, and with ``"shells"`` where the layers below profit from them.
     log_weight_resolution, log_bias_resolution
         ln δ_W (for ``"grid"`` bounds; in refined ones the ℓ_p radius τ of a row's weights, or the radius t of a matrix
-        in operator norm) and ln δ_b.
+        in operator norm; of a alone in rows (a, v)) and ln δ_b. For ``"faces"`` in refined bounds, those of the rows
+        with |b_i| = B: other faces divide the same budget among one dimension fewer.
     log_weight_words, log_bias_words
-        ln of the words for the weights of one row, and of the levels of its bias, before any symmetry.
+        ln of the words for the weights of one row, and of the levels of its bias, at these resolutions and before any
+        symmetry. Where the words are for the whole matrix, they are divided by d_l, and so is ``log_words``.
     log_words
-        ln M_l, words for a row after sign and scale.
+        ln M_l, words for a row after sign and scale (for a matrix, after its order too).
     log_count
-        The layer's contribution to the bound: ln of the multisets of words, or of their sequences in the last layer.
+        The layer's contribution to the bound: ln of the multisets of words, or of their sequences in the last layer,
+        less ``log_shells``.
     log_saved
-        The symmetry's share: d_l (log_weight_words + log_bias_words) - log_count.
+        The symmetry's share: what order, sign and scale take from the nats of words before any symmetry.
+    log_shells
+        The shells' share (:mod:`fnequiv.complexity.shells`): nats that need no symmetry; 0 without ``"shells"``.
     """
 
     layer: int
-    fan_in: int
+    fan_in: Count
     width: int
     cover: str | npt.NDArray[np.str_]
     log_weight_resolution: Value
@@ -97,11 +108,12 @@ class LayerTerms:
     log_words: Value
     log_count: Value
     log_saved: Value
+    log_shells: Value = 0.0
 
     @property
     def log_weight_levels(self) -> Value:
-        """Levels of one weight, ln K_W of one weight (a geometric mean where the cover is not a grid)."""
-        return self.log_weight_words / self.fan_in if self.fan_in else 0.0
+        """Levels of one weight, ln K_W: log_weight_words/fan_in, a geometric mean where the cover is not a grid."""
+        return self.log_weight_words / np.maximum(self.fan_in, 1)
 
 
 @dataclass(frozen=True)
@@ -127,9 +139,8 @@ class OrbitBound:
 
     def table(self) -> str:
         """Return the terms as a table of text, natural logarithms throughout."""
-        head = ("layer", "fan-in", "width", "cover", "ln δ_W", "ln δ_b", "ln K_W", "ln K_b", "ln M", "nats", "saved")
-        rows = [head, *(_cells(terms) for terms in self.layers)]
-        sizes = [max(len(row[column]) for row in rows) for column in range(len(head))]
+        rows = [_HEAD, *(_cells(terms) for terms in self.layers)]
+        sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.rjust(size) for cell, size in zip(row, sizes, strict=True)) for row in rows]
         total = f"ln N <= {self.log_bound:.2f} nats ({self.method}, symmetry: {self.symmetry})"
         return "\n".join([*(lines if self.layers else []), total])
@@ -137,9 +148,10 @@ class OrbitBound:
 
 def _cells(terms: LayerTerms) -> tuple[str, ...]:
     resolutions = (terms.log_weight_resolution, terms.log_bias_resolution)
-    counts = (terms.log_weight_levels, terms.log_bias_words, terms.log_words, terms.log_count, terms.log_saved)
+    counts = (terms.log_weight_levels, terms.log_bias_words, terms.log_words, terms.log_count)
+    shares = (terms.log_saved, terms.log_shells)
     names = (str(terms.layer), str(terms.fan_in), str(terms.width), str(terms.cover))
-    return (*names, *(f"{value:.2f}" for value in (*resolutions, *counts)))
+    return (*names, *(f"{value:.2f}" for value in (*resolutions, *counts, *shares)))
 
 
 class Candidate(NamedTuple):

@@ -47,6 +47,11 @@ class Fold(NamedTuple):
     log_constant: Array
     kinkless: npt.NDArray[np.bool_]
 
+    @property
+    def skips(self) -> npt.NDArray[np.bool_]:
+        """Whether v ≠ 0; v = 0 needs no words and no part of the budget."""
+        return self.log_linear > _NOTHING
+
 
 def folded(ranges: Ranges, used: Used) -> Fold | None:
     """Return the reflected form of layer L, or None where its activation obeys no reflection law."""
@@ -58,9 +63,9 @@ def folded(ranges: Ranges, used: Used) -> Fold | None:
     slope, shallow = np.exp(ranges.log_slope[-1]), len(ranges.activations) == 1
     kinkless = (ranges.log_mass[-2] <= 0) & (shallow and sigma.degree == 1 and used.scaled[-1])
     with np.errstate(divide="ignore"):
-        # A difference, so it is rounded up: by more than the errors of ρ, and by nothing where ρ is exact and α = 0.
-        excess = slope * (1 + _ROUNDING) if alpha else slope
-        log_tau_slope = np.log(np.maximum(excess - alpha, 0.0))
+        # A difference, so it is rounded up, by more than the errors of ρ.
+        excess = np.log(np.maximum(slope * (1 + _ROUNDING) - alpha, 0.0))
+        log_tau_slope = excess if alpha else ranges.log_slope[-1]
         log_center, log_radius = _box(ranges, log_tau_slope, alpha)
         linear = np.log(width * np.where(kinkless, slope, alpha)) + 2 * log_bound
         constant = np.logaddexp(linear, np.log(np.float64(shift * width)) + log_bound)
@@ -87,8 +92,7 @@ def _box(ranges: Ranges, log_tau_slope: Array, alpha: float) -> tuple[Array, Arr
 
 def output_cover(ranges: Ranges, fold: Fold, log_budget: Array) -> Cover:
     """Return words for an output row (a, v, c'): a reads τ, v reads h_{L-1}, and c' moves with the radii of both."""
-    neurons = ranges.widths[-2]
-    skips, some = ranges.widths[-3], fold.log_linear > _NOTHING  # v = 0 needs no words and no part of the budget
+    neurons, skips, some = ranges.widths[-2], ranges.widths[-3], fold.skips
     total = np.log(neurons + np.where(some, skips, 0) + 1)
     log_tau = log_budget + math.log(neurons) - total - fold.log_radius
     log_nu = np.where(some, log_budget + math.log(skips) - total - ranges.log_radius[-2], _NOTHING)

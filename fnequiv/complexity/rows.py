@@ -40,7 +40,8 @@ _NOTHING = -np.inf
 class Cover(NamedTuple):
     """Words for one row within a budget: natural logarithms, and the name of the cover, for each entry of an array.
 
-    ``log_words`` counts after sign and scale; ``log_weight_words`` and ``log_bias_words`` before them.
+    ``log_words`` counts after sign and scale; ``log_weight_words`` and ``log_bias_words`` before them, at the radius
+    and step given here.
     """
 
     log_words: Array
@@ -156,4 +157,4 @@ def _faces(rows: Rows, log_budget: Array) -> Iterator[Cover]:
     ):
         ends = np.where(rows.kinkless, _NOTHING, np.minimum(near + shifts, far))
         words = both + np.logaddexp(math.log(n) + sides + side_levels, ends)
-        yield Cover(words, side_tau, side_delta, near, whole, np.asarray(f"{name}, faces"))
+        yield Cover(words, end_tau, end_delta, near, whole, np.asarray(f"{name}, faces"))

@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,6 @@ Array = npt.NDArray[np.float64]
 Activations = str | Activation | Sequence[str | Activation]
 
 DOMAINS = ("l2", "linf")
-_NODES = 129
 _ROUNDING = 2.0**-49  # of sup |σ|: more than rounding takes from a value of σ or from a difference of two
 
 
@@ -78,22 +78,28 @@ class Ranges:
     log_gain: tuple[Array, ...]
 
 
-def check_activations(activation: object, hidden: int) -> tuple[Activation, ...]:
+def check_activations(activation: object, widths: tuple[int, ...]) -> tuple[Activation, ...]:
     """Return σ_1, …, σ_L from one activation for all hidden layers, or from a sequence of L of them.
 
     Raises
     ------
     ValueError
-        If a name is unknown or a sequence does not hold one activation a hidden layer.
+        If a name is unknown, a sequence does not hold one activation a hidden layer, or a PReLU's slopes are not one a
+        neuron of its layer.
     """
+    hidden = len(widths) - 2
     if isinstance(activation, (list, tuple)):
         if len(activation) != hidden:
             raise ValueError(
                 f"activation must be one activation or one for each of the {hidden} hidden layers, "
                 f"got {len(activation)}"
             )
-        return tuple(activations.get(one) for one in activation)
-    return (activations.get(activation),) * hidden  # type: ignore[arg-type]
+        sigmas = tuple(activations.get(one) for one in activation)
+    else:
+        sigmas = (activations.get(activation),) * hidden  # type: ignore[arg-type]
+    for sigma, width in zip(sigmas, widths[1:-1], strict=True):
+        sigma.check_width(width)
+    return sigmas
 
 
 def propagate(
@@ -109,14 +115,14 @@ def propagate(
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         for sigma, width in zip(sigmas, widths[1:-1], strict=True):
             reach.append(log_bound + np.logaddexp(mass[-1], 0.0))
-            z = np.maximum(np.exp(reach[-1]), np.finfo(np.float64).tiny)
-            slope.append(np.log(sigma.lipschitz(z)))
-            _check_slope(sigma, z, slope[-1])
-            sup.append(_log_sup(sigma, z, reach[-1], slope[-1]))
-            mass.append(sup[-1] + math.log(width))
-            box = _box(sigma, z, reach[-1], sup[-1], slope[-1])
-            center.append(box[0])
-            radius.append(box[1])
+            degree = sigma.degree
+            image = _image(sigma, reach[-1]) if degree is None else _homogeneous(sigma, degree, reach[-1])
+            _check_slope(sigma, reach[-1], image.log_slope)
+            slope.append(image.log_slope)
+            sup.append(image.log_sup)
+            center.append(image.log_center)
+            radius.append(image.log_radius)
+            mass.append(image.log_sup + math.log(width))
         gain = [np.zeros_like(log_bound)]
         for width, steep in zip(reversed(widths[1:-1]), reversed(slope), strict=True):
             gain.insert(0, gain[0] + log_bound + math.log(width) + steep)
@@ -125,57 +131,50 @@ def propagate(
     return Ranges(widths, sigmas, log_bound, norms, *(tuple(entry) for entry in lists))
 
 
-def _check_slope(sigma: Activation, z: Array, log_slope: Array) -> None:
-    if not (log_slope < np.inf).all():
+class _Image(NamedTuple):
+    """ln ρ and ln sup |σ| on [-z, z], and ln |c| and ln r of a box [c - r, c + r] that holds σ([-z, z])."""
+
+    log_slope: Array
+    log_sup: Array
+    log_center: Array
+    log_radius: Array
+
+
+def _homogeneous(sigma: Activation, degree: int, log_z: Array) -> _Image:
+    """Return the image where σ(zx) = z^k σ(x): that of [-1, 1] times z^k, even where z^k overflows."""
+    low, high = sigma.range(1.0)
+    sizes = (sigma.sup(1.0), abs(high + low) / 2, (high - low) / 2)
+    log_slope = np.log(sigma.lipschitz(1.0)) + (degree - 1) * log_z
+    return _Image(log_slope, *(degree * log_z + np.log(size) for size in sizes))
+
+
+def _image(sigma: Activation, log_z: Array) -> _Image:
+    """Return the image of any σ. The box is the smaller of σ's range and of [σ(0) - ρz, σ(0) + ρz].
+
+    Half of the range is a difference, so it is widened by what rounding can take from it. Where z or the supremum
+    overflows, ln (ρz + |σ(0)|) stands in for the supremum.
+    """
+    z = np.maximum(np.exp(log_z), np.finfo(np.float64).tiny)
+    log_slope, exact, log_start = np.log(sigma.lipschitz(z)), np.log(sigma.sup(z)), np.log(abs(sigma.at_zero))
+    near = log_slope + log_z
+    log_sup = np.where(exact < np.inf, exact, np.logaddexp(near, log_start))
+    if sigma.odd:
+        return _Image(log_slope, log_sup, np.full_like(log_z, -np.inf), log_sup)
+    low, high = sigma.range(z)
+    log_center = np.log(abs(high + low) / 2)
+    log_radius = np.log((high - low) / 2 + _ROUNDING * np.exp(exact))
+    inside = log_radius < near  # false where the range overflows
+    return _Image(log_slope, log_sup, np.where(inside, log_center, log_start), np.where(inside, log_radius, near))
+
+
+def _check_slope(sigma: Activation, log_z: Array, log_slope: Array) -> None:
+    steep = ~(log_slope < np.inf)
+    if steep.any():
         raise ValueError(
             f"activation must have a finite Lipschitz constant on the range it sees, got {sigma.name!r}, which has "
-            f"none on [-z, z] for z = {float(z[~(log_slope < np.inf)].flat[0]):.6g}: "
+            f"none below 1.8e308 on [-z, z] for ln z = {float(log_z[steep].flat[0]):.6g}: "
             "lower B, Bx or the depth, or choose another activation"
         )
-
-
-def _log_sup(sigma: Activation, z: Array, log_z: Array, log_slope: Array) -> Array:
-    """Return ln sup |σ| on [-z, z]; where z or the supremum overflows, ln(ρz + |σ(0)|) stands in for it."""
-    exact = np.log(sigma.sup(z))
-    return np.where(exact < np.inf, exact, np.logaddexp(log_slope + log_z, np.log(abs(sigma.at_zero))))
-
-
-def _box(sigma: Activation, z: Array, log_z: Array, log_sup: Array, log_slope: Array) -> tuple[Array, Array]:
-    """Return ln |c|, ln r with σ([-z, z]) ⊂ [c - r, c + r] and |c| + r close to sup |σ|.
-
-    Odd: c = 0. Degree 1: two rays, so σ lies between σ(±z) and 0. Otherwise the smaller of [σ(0) - ρz, σ(0) + ρz] and
-    an interval with all values: about k/2 where σ(-x) = k - σ(x), and else from nodes h apart, between which σ leaves
-    its values by at most ρh/2. That one is a difference, so it is widened by what rounding can take from it.
-    """
-    law = sigma.reflection
-    if sigma.odd or sigma.per_channel:
-        return np.full_like(log_z, -np.inf), log_sup
-    if sigma.degree == 1:
-        ends = sigma(np.array([-1.0, 0.0, 1.0]))
-        return log_z + np.log(abs(ends.max() + ends.min()) / 2), log_z + np.log((ends.max() - ends.min()) / 2)
-    largest = np.exp(log_sup)
-    if law is not None and law.sign == -1:
-        center = np.full_like(z, abs(law.constant) / 2)
-        radius = largest - center
-    else:
-        center, radius = _box_of_nodes(sigma, z, largest)
-    log_radius = np.log(radius + _ROUNDING * largest)
-    log_radius = np.where(log_radius < np.inf, log_radius, log_sup)
-    near = log_slope + log_z
-    return np.where(near < log_radius, np.log(abs(sigma.at_zero)), np.log(center)), np.minimum(near, log_radius)
-
-
-def _box_of_nodes(sigma: Activation, z: Array, largest: Array) -> tuple[Array, Array]:
-    """Return |c| and r of an interval that holds σ([-z, z]), from σ at nodes; the symmetric one if values overflow."""
-    finite = np.isfinite(z) & np.isfinite(largest)
-    z = np.where(finite, z, 1.0)
-    low, high = np.full_like(z, np.inf), np.full_like(z, -np.inf)
-    for node in np.linspace(-1.0, 1.0, _NODES):
-        value = sigma(node * z)
-        low, high = np.minimum(low, value), np.maximum(high, value)
-    slack = sigma.lipschitz(z) * z / (_NODES - 1)
-    low, high = np.maximum(low - slack, -largest), np.minimum(high + slack, largest)
-    return np.where(finite, np.abs(high + low) / 2, 0.0), np.where(finite, (high - low) / 2, largest)
 
 
 def sensitivity(
@@ -206,11 +205,13 @@ def sensitivity(
     Raises
     ------
     ValueError
-        If an argument is outside its range, or if an activation is not Lipschitz on the range it sees.
+        If an argument is outside its range, an activation is not Lipschitz on the range it sees, or a PReLU's slopes
+        are not one a neuron of its layer.
 
     Notes
     -----
-    Both networks have to lie in the class. The inequality is proved in the docstring of this module.
+    Both networks have to lie in the class. The inequality is proved in the docstring of this module. Where the sum
+    exceeds 1.8e308 the result is inf.
 
     Examples
     --------
@@ -225,15 +226,16 @@ def sensitivity(
         widths,
         np.log(check_positive("B", B)),
         np.log(check_positive("Bx", Bx)),
-        check_activations(activation, len(widths) - 2),
+        check_activations(activation, widths),
         domain,
     )
     weights = _check_steps("weight_step", weight_step, len(widths) - 1)
     biases = _check_steps("bias_step", bias_step, len(widths) - 1)
-    moved = np.zeros_like(ranges.log_bound)
-    for layer in range(len(widths) - 1):
-        step = np.exp(ranges.log_mass[layer]) * weights[layer] + biases[layer]
-        moved = moved + np.exp(ranges.log_gain[layer]) * step
+    with np.errstate(divide="ignore", over="ignore"):
+        moved = np.zeros_like(ranges.log_bound)
+        logs = zip(ranges.log_gain, ranges.log_mass, np.log(weights), np.log(biases), strict=True)
+        for log_gain, log_mass, log_weight, log_bias in logs:
+            moved = moved + np.exp(log_gain + np.logaddexp(log_mass + log_weight, log_bias))
     return float(moved) if moved.ndim == 0 else moved
 
 

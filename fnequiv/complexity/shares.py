@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .matrices import matrix_cover
-from .orbit import Candidate, LayerTerms, Used, log_count
+from .orbit import Candidate, Count, LayerTerms, Used, log_count
 from .reflected import Fold, folded, output_cover
 from .rows import Cover, Rows, row_cover
 from .sensitivity import Ranges
@@ -118,13 +118,14 @@ def _terms(ranges: Ranges, layer: int, log_share: Array, used: Used, cut: int, f
         log_budget = log_share - fold.log_gain
         rows = rows._replace(signed=True, kinkless=fold.kinkless)
     if fold is not None and layer == last:
-        return _finish(layer, rows, width, output_cover(ranges, fold, log_budget), None, False)
+        reads = fan_in + np.where(fold.skips, ranges.widths[-3], 0)
+        return _finish(layer, reads, width, output_cover(ranges, fold, log_budget), None, False)
     permute = layer < last and used.permute[index]
     whole = matrix_cover(rows, width, permute, log_budget) if layer < last and fan_in else None
-    return _finish(layer, rows, width, row_cover(rows, log_budget), whole, permute)
+    return _finish(layer, fan_in, width, row_cover(rows, log_budget), whole, permute)
 
 
-def _finish(layer: int, rows: Rows, width: int, cover: Cover, whole: Cover | None, permute: bool) -> LayerTerms:
+def _finish(layer: int, fan_in: Count, width: int, cover: Cover, whole: Cover | None, permute: bool) -> LayerTerms:
     """Return the terms of a layer whose rows are covered one by one or, where that is cheaper, all at once."""
     count = log_count(cover.log_words, width, permute)
     one = (cover.log_weight_words, cover.log_bias_words, cover.log_words)
@@ -139,4 +140,4 @@ def _finish(layer: int, rows: Rows, width: int, cover: Cover, whole: Cover | Non
         one = (weights, biases, words)
         count = np.minimum(count, whole.log_words)
     saved = width * (one[0] + one[1]) - count
-    return LayerTerms(layer, rows.fan_in, width, name, radius, step, *one, count, saved)
+    return LayerTerms(layer, fan_in, width, name, radius, step, *one, count, saved)

@@ -68,7 +68,7 @@ def _saved(ranges: Ranges, hidden: list[LayerTerms], span: float) -> list[Array]
         fine = term.log_weight_resolution + span * above <= ranges.log_bound + math.log(_FINE)
         whole, faces = fine & (term.cover == "matrix"), fine & (term.cover == "matrix, faces")
         sizes, where = np.unique(np.where(whole, below, 0.0), return_inverse=True)
-        gains = np.array([_gain(term.width, term.fan_in, float(size), span) for size in sizes])
+        gains = np.array([_gain(term.width, int(term.fan_in), float(size), span) for size in sizes])
         less = gains[where.reshape(np.shape(whole))] - len(hidden) * math.log(2)
         saved.append(np.where(whole, np.maximum(less, 0.0), 0.0))
         freedom = np.where(whole, term.fan_in, np.where(faces, term.fan_in - 1, 0)) * term.width
@@ -81,9 +81,8 @@ def _lowered(term: LayerTerms, saved: Array) -> LayerTerms:
     return replace(
         term,
         cover=np.where(saved > 0, "matrix, shells", term.cover),
-        log_words=term.log_words - saved / term.width,
         log_count=term.log_count - saved,
-        log_saved=term.log_saved + saved,
+        log_shells=saved,
     )
 
 

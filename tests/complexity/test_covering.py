@@ -506,7 +506,7 @@ def test_arrays_agree_with_numbers(symmetry):
 
 
 @pytest.mark.parametrize("symmetry", ["none", "permutation", "scaled", "best"])
-@pytest.mark.parametrize("widths", [(3, 4, 2), (10, 100, 60, 3), (30, 200, 1)])
+@pytest.mark.parametrize("widths", [(3, 4, 2), (10, 100, 60, 3), (30, 200, 1), (8, 64, 64, 1)])
 def test_terms_add_up(widths, symmetry):
     shared = {**RELU, "eps": 0.1, "symmetry": symmetry}
     bound = orbit_terms(widths, **shared)
@@ -516,8 +516,35 @@ def test_terms_add_up(widths, symmetry):
     assert len(table.splitlines()) == len(bound.layers) + 2
     for layer in bound.layers:
         plain = layer.width * (layer.log_weight_words + layer.log_bias_words)
-        assert layer.log_saved == pytest.approx(plain - layer.log_count, rel=1e-9, abs=1e-6)
+        shares = layer.log_count + layer.log_saved + layer.log_shells
+        assert shares == pytest.approx(plain, rel=1e-9, abs=1e-6)
         assert layer.log_weight_levels == pytest.approx(layer.log_weight_words / layer.fan_in)
+        assert ("shells" in layer.cover) == (layer.log_shells > 0)
+
+
+def test_no_symmetry_saves_nothing_and_shells_are_none():
+    terms = orbit_terms((64, 64, 64, 1), **RELU, eps=0.1, symmetry="none", method="refined")
+    assert [layer.log_saved for layer in terms.layers] == pytest.approx([0.0] * 3, abs=1e-9)
+    shells = [layer.log_shells for layer in terms.layers]
+    assert shells[0] == shells[2] == 0.0 < 3000 < shells[1]
+    assert terms.table().splitlines()[0].split()[-2:] == ["saved", "shells"]
+
+
+def test_radii_and_words_of_faces_belong_together():
+    """One input: a face |b| = B, whose rows have one weight in [-1, 1] covered to within δ_W."""
+    layer = orbit_terms((1, 3, 1), **RELU, eps=0.26, symmetry="scaled", method="refined").layers[0]
+    assert layer.cover == "grid, faces"
+    assert layer.log_weight_words == pytest.approx(
+        math.log(math.ceil(math.exp(-layer.log_weight_resolution))), rel=1e-12
+    )
+    assert layer.log_bias_words == pytest.approx(math.log(math.ceil(math.exp(-layer.log_bias_resolution))), rel=1e-12)
+
+
+def test_a_reflected_output_row_counts_the_weights_that_its_words_hold():
+    terms = orbit_terms((1, 40, 1), **RELU, eps=1e-4, symmetry="best")
+    assert terms.symmetry.endswith("+reflection")
+    assert [layer.fan_in for layer in terms.layers] == [1, 41]
+    assert terms.layers[1].log_weight_levels == pytest.approx(terms.layers[1].log_weight_words / 41)
 
 
 def test_resolutions_spend_exactly_eps():

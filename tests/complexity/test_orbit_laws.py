@@ -148,7 +148,9 @@ def test_boxes_hold_the_values_on_tiny_ranges(name, B):
         "cos": mp.cos,
         "mish": lambda x: x * mp.tanh(mp.log1p(mp.exp(x))),
     }[name]
-    ranges = propagate((1, 1, 1), np.log(np.float64(B)), np.log(np.float64(1.0)), check_activations(name, 1), "l2")
+    ranges = propagate(
+        (1, 1, 1), np.log(np.float64(B)), np.log(np.float64(1.0)), check_activations(name, (1, 1, 1)), "l2"
+    )
     with mp.workdps(700):
         # a part in 10^12 may be lost in the logarithms; the centre is stored without its sign
         z = mp.exp(mp.mpf(float(ranges.log_reach[0]))) * (1 - mp.mpf("1e-12"))

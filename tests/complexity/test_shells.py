@@ -53,7 +53,7 @@ def test_a_network_s_own_norms_bound_how_far_it_moves(name):
     for trial in range(40):
         widths = tuple(rng.integers(1, 6, size=5).tolist())
         B, Bx = np.exp(rng.uniform(-1, 1, 2)).tolist()
-        ranges = propagate(widths, np.log(np.float64(B)), np.log(np.float64(Bx)), check_activations(name, 3), "l2")
+        ranges = propagate(widths, np.log(np.float64(B)), np.log(np.float64(Bx)), check_activations(name, widths), "l2")
         shapes = list(itertools.pairwise(widths))
         scale = B * rng.choice([0.1, 1.0], size=4)
         weights = [s * rng.uniform(-1, 1, (d, n)) for s, (n, d) in zip(scale, shapes, strict=True)]
@@ -81,7 +81,7 @@ def test_a_network_s_own_norms_bound_how_far_it_moves(name):
 def pairs(widths, B, eps, name):
     """(bound without shells, bound with them) for the same resolutions."""
     hidden = len(widths) - 2
-    ranges = propagate(widths, np.log(np.float64(B)), np.log(np.float64(1.0)), check_activations(name, hidden), "l2")
+    ranges = propagate(widths, np.log(np.float64(B)), np.log(np.float64(1.0)), check_activations(name, widths), "l2")
     used = Used("permutation", *((flag,) * hidden for flag in (True, False, False)))
     found = list(refined_bounds(ranges, np.log(np.float64(eps)), used))
     for plain, less in itertools.pairwise(found):
