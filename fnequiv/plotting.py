@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -213,7 +214,7 @@ def _check_per_neuron(name: str, by_layer: Mapping[int, Sequence[Any]], widths: 
     if not isinstance(by_layer, Mapping):
         raise TypeError(f"{name} must map layers to one value a neuron, as in {{1: 'abc'}}, got {shown(by_layer)}")
     for layer, values in by_layer.items():
-        if layer not in range(len(widths)):
+        if not isinstance(layer, Integral) or layer not in range(len(widths)):
             raise ValueError(f"{name} must name layers from 0 to {len(widths) - 1}, got {shown(layer)}")
         _check_length(f"{name}[{layer}]", values, widths[layer], "value a neuron")
 

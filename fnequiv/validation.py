@@ -24,12 +24,12 @@ def shown(value: object) -> str:
     >>> shown([1, 2]), shown("x" * 1000)[-9:]
     ('[1, 2]', "xxx ... '")
     >>> shown((10**5000,))
-    'a tuple that is too long to print'
+    'a value of type tuple that cannot be printed'
     """
     try:
         text = " ".join(repr(value).split())
     except Exception:  # more digits than Python prints, or a repr of its own that fails: the message still has to come
-        return f"a {type(value).__name__} that is too long to print"
+        return f"a value of type {type(value).__name__[:40]} that cannot be printed"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 6]} ... {text[-1]}"
 
 
@@ -60,6 +60,24 @@ def check_integer(name: str, value: object, *, minimum: int = 1) -> int:
     return number
 
 
+def check_bool(name: str, value: object) -> bool:
+    """Return ``value``, which has to be True or False themselves: a text or a number is true by accident.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> check_bool("bias", False)
+    False
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return value
+
+
 def check_widths(widths: object, *, hidden: int = 0) -> tuple[int, ...]:
     """Return ``(d_0, …, d_{L+1})`` as a tuple of integers ≥ 1 with at least ``hidden`` hidden layers.
 
@@ -78,7 +96,9 @@ def check_widths(widths: object, *, hidden: int = 0) -> tuple[int, ...]:
     text = isinstance(widths, (str, bytes, bytearray, memoryview))
     sequence = widths.ndim == 1 if isinstance(widths, np.ndarray) else isinstance(widths, Sequence)
     if text or not sequence:
-        raise TypeError(f"widths must be a sequence (d_0, ..., d_{{L+1}}) of integers, got {shown(widths)}")
+        raise TypeError(
+            f"widths must be a sequence (d_0, ..., d_{{L+1}}) of integers, got {shown(widths)}: pass a list or a tuple"
+        )
     entries: tuple[object, ...] = tuple(widths)  # type: ignore[arg-type]
     if len(entries) < 2 + hidden:
         layers = f"{hidden} or more" if hidden else "any number of"

@@ -237,6 +237,7 @@ class TestNetwork:
             ((2, 3, 1), {"scale": -1}, "scale must be finite and > 0"),
             ((2, 3, 1), {"scale": [1.0, 2.0]}, "scale must be one number"),
             ((2, 3, 1), {"colors": {3: ["red"]}}, "colors must name layers from 0 to 2, got 3"),
+            ((2, 3, 1), {"colors": {1.0: ["red"] * 3}}, "colors must name layers from 0 to 2, got 1.0"),
             ((2, 3, 1), {"colors": {1: ["red"]}}, r"colors\[1\] must hold one value a neuron, 3, got 1"),
             ((2, 3, 1), {"colors": {2: ["reddish"]}}, "colours that matplotlib knows, got 'reddish'"),
             ((2, 3, 1), {"labels": {0: "abc"}}, r"labels\[0\] must hold one value a neuron, 2, got 3"),

@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from fnequiv.symmetry import Axis, Block, SymmetrySpec, kind_of
+from fnequiv import activations
+from fnequiv.symmetry import KINDS, Axis, Block, SymmetrySpec, kind_of
 
 
 def two_layers(kind="permutation"):
@@ -131,7 +132,32 @@ BAD = {
     "no axes": (lambda: Block("b", 2, "signed", None), TypeError, "must be a tuple of Axis, got None"),
     "one axis": (lambda: Block("b", 2, "signed", GOOD[0]), TypeError, "must be a tuple of Axis, got Axis("),
     "a dict of axes": (lambda: Block("b", 2, "signed", {GOOD[0]: 1}), TypeError, "must be a tuple of Axis"),
-    "even as a number": (lambda: Block("b", 2, "signed", GOOD, even=1), TypeError, "even must be True or False, got 1"),
+    "an array for a kind": (lambda: Block("b", 2, np.array(KINDS), GOOD), ValueError, "kind must be one of"),
+    "an array for a role": (lambda: Axis("w", 0, np.array(["in", "out"])), ValueError, "role must be one of"),
+    "words for flags": (lambda: kind_of(signs="no", scales=False), TypeError, "signs must be True or False, got 'no'"),
+    "a word for signs": (lambda: two_layers().only(signs="no"), TypeError, "signs must be True or False, got 'no'"),
+    "None for scales": (lambda: two_layers().only(scales=None), TypeError, "scales must be True or False, got None"),
+    "another number of slopes": (
+        lambda: Block.behind("b", 3, activations.get("prelu", weight=[0.1, 0.2]), ()),
+        ValueError,
+        "prelu has 2 slopes, one a neuron, got a layer of width 3",
+    ),
+    "a factorial that nobody can write out": (
+        lambda: Block("b", 2**62, "signed", ()).order(),
+        ValueError,
+        "must be <= 1000000 for an exact order, got 4611686018427387904: use log_order()",
+    ),
+    "an order that nobody can write out": (
+        lambda: SymmetrySpec((Block("b", 10**6 + 1, "signed", ()),), {}).order(),
+        ValueError,
+        "use log_order()",
+    ),
+    "an axis that no tensor has": (lambda: SymmetrySpec((), {"w": (2**63,)}), ValueError, "must be <= 2**63 - 1"),
+    "even as a number": (
+        lambda: Block("b", 2, "signed", GOOD, even=1),
+        TypeError,
+        "even of block 'b' must be True or False, got 1",
+    ),
     "a negative degree": (lambda: Block("b", 2, "scaled", GOOD, degree=-1), ValueError, "must be >= 0, got -1"),
     "an axis without a tensor": (lambda: Axis(None, 0, "in"), TypeError, "the name of its tensor, a string, got None"),
     "no role": (lambda: Axis("w", 0, None), ValueError, "got None for tensor 'w'"),

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fnequiv.validation import (
+    check_bool,
     check_finite,
     check_integer,
     check_numeric,
@@ -84,8 +85,19 @@ class TestInteger:
 
     def test_huge_integers_pass_and_are_not_printed(self):
         assert check_integer("n", HUGE) == HUGE
-        with pytest.raises(ValueError, match="n must be >= 1, got a int that is too long to print"):
+        with pytest.raises(ValueError, match="n must be >= 1, got a value of type int that cannot be printed"):
             check_integer("n", -HUGE)
+
+
+class TestBool:
+    @pytest.mark.parametrize("value", [True, False])
+    def test_the_two_of_them_come_back(self, value):
+        assert check_bool("bias", value) is value
+
+    @pytest.mark.parametrize("value", [1, 0, None, "no", "", [], np.True_, torch.tensor(True)])
+    def test_what_is_only_true_or_false_by_accident_is_refused(self, value):
+        with pytest.raises(TypeError, match="bias must be True or False, got"):
+            check_bool("bias", value)
 
 
 class TestWidths:
@@ -130,7 +142,7 @@ class TestWidths:
     def test_huge_widths_are_not_printed(self):
         assert check_widths((2, HUGE)) == (2, HUGE)
         for widths in [(HUGE,), (2, -HUGE)]:
-            with pytest.raises(ValueError, match="that is too long to print"):
+            with pytest.raises(ValueError, match="that cannot be printed"):
                 check_widths(widths)
 
 

@@ -15,24 +15,31 @@ from typing import Literal, get_args
 
 from ..activations import Activation
 from ..activations import get as get_activation
-from ..validation import check_integer, shown
+from ..validation import check_bool, check_integer, shown
 
 Kind = Literal["permutation", "signed", "scaled", "signed_scaled"]
 Role = Literal["in", "out", "carry"]
 KINDS: tuple[str, ...] = get_args(Kind)
 ROLES: tuple[str, ...] = get_args(Role)
 _LONGEST_AXIS = 2**63 - 1  # sizes are 64-bit integers in NumPy and PyTorch, and log d! stays far from overflow
+_LARGEST_FACTORIAL = 10**6  # 5.6 million digits: beyond it nobody waits for d! to be written out
 
 
 def kind_of(*, signs: bool, scales: bool) -> Kind:
     """Return the kind of a block whose units may be flipped (``signs``) and rescaled (``scales``).
+
+    Raises
+    ------
+    TypeError
+        If one of the two is no bool.
 
     Examples
     --------
     >>> kind_of(signs=True, scales=False)
     'signed'
     """
-    if signs:
+    scales = check_bool("scales", scales)
+    if check_bool("signs", signs):
         return "signed_scaled" if scales else "signed"
     return "scaled" if scales else "permutation"
 
@@ -66,8 +73,8 @@ class Axis:
     def __post_init__(self) -> None:
         _check_name("an axis needs the name of its tensor", self.tensor)
         object.__setattr__(self, "axis", check_integer(f"axis of {self.tensor!r}", self.axis, minimum=0))
-        object.__setattr__(self, "repeat", _check_length(f"repeat of {self.tensor!r}", self.repeat))
-        if self.role not in ROLES:
+        object.__setattr__(self, "repeat", check_length(f"repeat of {self.tensor!r}", self.repeat))
+        if not isinstance(self.role, str) or self.role not in ROLES:
             raise ValueError(f"role must be one of {ROLES}, got {shown(self.role)} for tensor {self.tensor!r}")
 
 
@@ -104,12 +111,11 @@ class Block:
 
     def __post_init__(self) -> None:
         _check_name("a block needs a name", self.name)
-        object.__setattr__(self, "size", _check_length(f"size of block {self.name!r}", self.size))
+        object.__setattr__(self, "size", check_length(f"size of block {self.name!r}", self.size))
         object.__setattr__(self, "degree", check_integer(f"degree of block {self.name!r}", self.degree, minimum=0))
-        if self.kind not in KINDS:
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, got {shown(self.kind)} for block {self.name!r}")
-        if not isinstance(self.even, bool):
-            raise TypeError(f"even must be True or False, got {shown(self.even)} for block {self.name!r}")
+        check_bool(f"even of block {self.name!r}", self.even)
         object.__setattr__(self, "axes", self._checked_axes())
 
     def _checked_axes(self) -> tuple[Axis, ...]:
@@ -129,7 +135,7 @@ class Block:
         Raises
         ------
         TypeError, ValueError
-            As the class itself; and if the activation is unknown.
+            As the class itself; also if the activation is unknown, or has other than ``size`` slopes, one a unit.
 
         Examples
         --------
@@ -141,7 +147,9 @@ class Block:
         facts = get_activation(activation)
         kind = kind_of(signs=facts.parity is not None, scales=facts.degree is not None)
         degree = 1 if facts.degree is None else facts.degree
-        return cls(name, size, kind, axes, even=facts.parity == "even", degree=degree)  # type: ignore[arg-type]
+        block = cls(name, size, kind, axes, even=facts.parity == "even", degree=degree)  # type: ignore[arg-type]
+        facts.check_width(block.size)
+        return block
 
     @property
     def signs(self) -> bool:
@@ -154,7 +162,18 @@ class Block:
         return self.kind in ("scaled", "signed_scaled")
 
     def order(self) -> int:
-        """Return the exact order of the discrete group: d! permutations, times 2^d if units may be flipped."""
+        """Return the exact order of the discrete group: d! permutations, times 2^d if units may be flipped.
+
+        Raises
+        ------
+        ValueError
+            If d > 10^6: such a number takes too long to write out, and :meth:`log_order` is there.
+        """
+        if self.size > _LARGEST_FACTORIAL:
+            raise ValueError(
+                f"size of block {self.name!r} must be <= {_LARGEST_FACTORIAL} for an exact order, got {self.size}: "
+                "use log_order()"
+            )
         return math.factorial(self.size) * (2**self.size if self.signs else 1)
 
     def log_order(self) -> float:
@@ -167,8 +186,20 @@ def _check_name(rule: str, name: object) -> None:
         raise TypeError(f"{rule}, a string, got {shown(name)}")
 
 
-def _check_length(name: str, value: object) -> int:
-    length = check_integer(name, value)
+def check_length(name: str, value: object, *, minimum: int = 1) -> int:
+    """Return ``value`` as the length of an axis, an integer from ``minimum`` to 2^63 - 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no integer; if it is out of range.
+
+    Examples
+    --------
+    >>> check_length("repeat of 'w'", 9)
+    9
+    """
+    length = check_integer(name, value, minimum=minimum)
     if length > _LONGEST_AXIS:
         raise ValueError(f"{name} must be <= 2**63 - 1, got {shown(length)}: no tensor has a longer axis")
     return length

@@ -15,8 +15,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from ..validation import check_integer, shown
-from .blocks import Axis, Block, kind_of
+from ..validation import check_bool, shown
+from .blocks import Axis, Block, check_length, kind_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class SymmetrySpec:
     TypeError
         If ``blocks`` hold anything but :class:`Block`, or ``shapes`` do not map names to tuples of integers.
     ValueError
-        If two blocks share a name or an axis, or a block does not fit the shape of a tensor it names.
+        If a size in a shape is negative or above 2^63 - 1, two blocks share a name or an axis, or a block does not fit
+        the shape of a tensor it names.
 
     Examples
     --------
@@ -120,12 +121,18 @@ class SymmetrySpec:
     def only(self, *, signs: bool = False, scales: bool = False) -> SymmetrySpec:
         """Return the same network with a smaller group: permutations, and flips or scales only where asked.
 
+        Raises
+        ------
+        TypeError
+            If ``signs`` or ``scales`` is no bool.
+
         Examples
         --------
         >>> spec = SymmetrySpec((Block("h", 2, "signed_scaled", (Axis("w", 0, "in"),)),), {"w": (2,)})
         >>> [spec.only().blocks[0].kind, spec.only(signs=True).blocks[0].kind]
         ['permutation', 'signed']
         """
+        check_bool("signs", signs), check_bool("scales", scales)
         blocks = [
             replace(block, kind=kind_of(signs=signs and block.signs, scales=scales and block.scales))
             for block in self.blocks
@@ -133,7 +140,13 @@ class SymmetrySpec:
         return SymmetrySpec(tuple(blocks), self.shapes)
 
     def order(self) -> int:
-        """Return the exact order of the discrete group: Π d_l! (permutations) times Π 2^{d_l} (flips)."""
+        """Return the exact order of the discrete group: Π d_l! (permutations) times Π 2^{d_l} (flips).
+
+        Raises
+        ------
+        ValueError
+            If a block has more than 10^6 units; :meth:`log_order` takes any size.
+        """
         return math.prod(block.order() for block in self.blocks)
 
     def log_order(self) -> float:
@@ -196,7 +209,7 @@ def _check_shape(name: object, shape: object) -> tuple[int, ...]:
         raise TypeError(f"shapes must map names to shapes, got the name {shown(name)}: names are strings")
     if not isinstance(shape, (tuple, list)):
         raise TypeError(_not_a_shape(name, shape))
-    return tuple(check_integer(f"size of {name!r}", size, minimum=0) for size in shape)
+    return tuple(check_length(f"size of {name!r}", size, minimum=0) for size in shape)
 
 
 def _not_a_shape(name: object, shape: object) -> str:
