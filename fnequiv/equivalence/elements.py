@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..symmetry import Block, SymmetrySpec
-from ..validation import shown
+from ..validation import check_numeric, shown
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -43,8 +43,11 @@ class Move:
 
     Raises
     ------
-    TypeError, ValueError
-        If an entry of the permutation is repeated or out of range, a sign is not ±1, or a scale is not finite and > 0.
+    TypeError
+        If the permutation is no vector of integers, or signs or scales are not numeric.
+    ValueError
+        If an entry of the permutation is repeated or out of range, a sign is not ±1, a scale is not finite and > 0,
+        an entry is masked, or the shapes differ.
 
     Examples
     --------
@@ -59,19 +62,17 @@ class Move:
     def __init__(
         self, permutation: npt.ArrayLike, signs: npt.ArrayLike | None = None, scales: npt.ArrayLike | None = None
     ) -> None:
-        order = _vector("permutation", permutation)
+        order = _integers("permutation", permutation)
         size = len(order)
-        if not size:
-            raise ValueError("permutation must have at least one entry, got none: a block has at least one unit")
-        if order.dtype.kind == "f":
-            raise TypeError(f"permutation must hold integers, got {order.dtype}")
         if not np.array_equal(np.sort(order), np.arange(size)):
             raise ValueError(f"permutation must hold each of 0..{size - 1} once, got {_short(order)}")
-        flips = np.ones(size) if signs is None else _vector("signs", signs).astype(np.float64)
-        factors = np.ones(size) if scales is None else _vector("scales", scales).astype(np.float64)
-        for name, values in (("signs", flips), ("scales", factors)):
-            if len(values) != size:
-                raise ValueError(f"{name} must have length {size}, the permutation's, got {len(values)}")
+        flips, factors = (
+            np.ones(size) if values is None else check_numeric(name, values)
+            for name, values in (("signs", signs), ("scales", scales))
+        )
+        for name, numbers in (("signs", flips), ("scales", factors)):
+            if numbers.shape != (size,):
+                raise ValueError(f"{name} must have the permutation's shape, ({size},), got {numbers.shape}")
         if not np.isin(flips, (-1, 1)).all():
             raise ValueError(f"signs must be -1 or +1, got {_short(flips)}")
         if not (np.isfinite(factors) & (factors > 0)).all():
@@ -144,6 +145,8 @@ class GroupElement:
         return GroupElement, (dict(self.moves),)
 
     def __getitem__(self, block: str) -> Move:
+        if block not in self.moves:
+            raise KeyError(f"no move for block {shown(block)}: this element moves {list(self.moves)}")
         return self.moves[block]
 
     __hash__ = None  # type: ignore[assignment]
@@ -193,13 +196,18 @@ def _check_move(move: Move, block: Block) -> None:
         raise ValueError(f"block {block.name!r} is of kind {block.kind!r}: its units cannot be rescaled")
 
 
-def _vector(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
+def _integers(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
+    rule = f"{name} must be a one-dimensional array of integers"
     try:
         array = np.asarray(values)
-        if array.ndim != 1 or (array.dtype.kind not in "iuf" and array.size):
-            raise TypeError
-    except (TypeError, ValueError, RuntimeError):  # also ragged lists, and tensors that NumPy cannot read
-        raise TypeError(f"{name} must be a one-dimensional array of numbers, got {shown(values)}") from None
+    except (TypeError, ValueError, RuntimeError):  # ragged lists, and tensors that NumPy cannot read
+        raise TypeError(f"{rule}, got {shown(values)}") from None
+    if array.ndim == 1 and not array.size:
+        raise ValueError(f"{rule}, at least one, got none: a block has at least one unit")
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(f"{rule}, got {shown(values)}: pass an order of 0..d-1, as in [2, 0, 1]")
+    if np.ma.is_masked(values):
+        raise ValueError(f"{rule}, none masked, got {shown(values)}: fill the masked entries")
     return array
 
 

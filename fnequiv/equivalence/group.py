@@ -9,7 +9,8 @@ Theorem: Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "Functional equ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -71,7 +72,8 @@ def sample(
     [0, 1, 2]
     """
     check_spec(spec)
-    if check_real("spread", spread) < 1:
+    spread = check_real("spread", spread)
+    if spread < 1:
         raise ValueError(f"spread must be >= 1, got {spread}: 4.0 draws scales from 1/4 to 4")
     rng = _as_numpy(generator)
     moves = {}
@@ -83,12 +85,11 @@ def sample(
     return GroupElement(moves)
 
 
-def _as_numpy(generator: Any) -> np.random.Generator:
+def _as_numpy(generator: object) -> np.random.Generator:
     if isinstance(generator, np.random.Generator):
         return generator
-    if type(generator).__module__.partition(".")[0] == "torch" and hasattr(generator, "manual_seed"):
-        import torch
-
+    torch = sys.modules.get("torch")  # whoever holds one of PyTorch's generators has imported it
+    if torch is not None and isinstance(generator, torch.Generator):
         seed = torch.randint(2**63 - 1, (), generator=generator, device=generator.device)
         return np.random.default_rng(int(seed))
     raise TypeError(

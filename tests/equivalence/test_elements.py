@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -49,17 +50,22 @@ def test_flips_and_rescales_say_what_a_move_does():
     assert [(move.flips, move.rescales) for move in moves] == [(False, False), (True, False), (False, True)]
 
 
+def test_scales_are_whatever_python_calls_a_real_number():
+    assert Move([0, 1], scales=[Fraction(1, 2), 2**70]).scales.tolist() == [0.5, 2.0**70]
+
+
 def test_a_copy_of_the_permutation_indexes_a_tensor_without_a_warning():
     assert torch.tensor([3.0, 4.0])[Move([1, 0]).permutation.copy()].tolist() == [4.0, 3.0]
 
 
 SPEC = mlp.spec((2, 3, 1), "tanh")
 ONE = identity(SPEC)
+MASKED = np.ma.array([0, 1], mask=[True, False])
 BAD = {
     "a repeated entry": (lambda: Move([0, 0, 1]), ValueError, "each of 0..2 once, got [0 0 1]"),
     "an entry out of range": (lambda: Move([0, 1, 3]), ValueError, "each of 0..2 once"),
-    "no entry": (lambda: Move([]), ValueError, "at least one entry"),
-    "fractions": (lambda: Move([0.0, 1.0]), TypeError, "must hold integers, got float64"),
+    "no entry": (lambda: Move([]), ValueError, "at least one, got none"),
+    "fractions": (lambda: Move([0.0, 1.0]), TypeError, "array of integers, got [0.0, 1.0]: pass an order of 0..d-1"),
     "a matrix": (lambda: Move(np.eye(2)), TypeError, "one-dimensional"),
     "a ragged list": (lambda: Move([[0], [0, 1]]), TypeError, "one-dimensional"),
     "a tensor with gradient": (lambda: Move(torch.ones(2, requires_grad=True)), TypeError, "one-dimensional"),
@@ -68,7 +74,22 @@ BAD = {
     "a scale of 0": (lambda: Move([0, 1], scales=[1, 0]), ValueError, "scales must be finite and > 0"),
     "a negative scale": (lambda: Move([0, 1], scales=[1, -2]), ValueError, "scales must be finite and > 0"),
     "an infinite scale": (lambda: Move([0, 1], scales=[1, np.inf]), ValueError, "scales must be finite and > 0"),
-    "signs of another length": (lambda: Move([0, 1], signs=[1]), ValueError, "signs must have length 2"),
+    "signs of another length": (
+        lambda: Move([0, 1], signs=[1]),
+        ValueError,
+        "signs must have the permutation's shape, (2,), got (1,)",
+    ),
+    "one scale for all": (lambda: Move([0, 1], scales=2.0), ValueError, "shape, (2,), got ()"),
+    "masked scales": (lambda: Move([0, 1], scales=MASKED), ValueError, "none masked"),
+    "a masked permutation": (lambda: Move(MASKED), ValueError, "none masked"),
+    "text for scales": (lambda: Move([0, 1], scales=["1", "2"]), TypeError, "scales must be a real number or an array"),
+    "None among the signs": (lambda: Move([0, 1], signs=[1, None]), TypeError, "signs must be a real number or an arr"),
+    "a scale that no float64 holds": (
+        lambda: Move([0, 1], scales=[1, 10**400]),
+        ValueError,
+        "scales must lie within float64's range",
+    ),
+    "a move that is not there": (lambda: ONE["layer2"], KeyError, "'layer2': this element moves ['layer1']"),
     "a list for a move": (lambda: GroupElement({"layer1": [1, 0]}), TypeError, "needs a Move"),
     "a list for the moves": (lambda: GroupElement([Move([0])]), TypeError, "moves must map names"),
     "a number for a name": (lambda: GroupElement({1: Move([0])}), TypeError, "got the name 1"),

@@ -1,5 +1,7 @@
 """The group itself: laws over every kind and mixture, against monomial matrices; what its operations refuse."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -85,6 +87,17 @@ def test_scales_fill_the_spread():
     assert (sample(mlp.spec((1, 9, 1), "relu"), np.random.default_rng(1), spread=1.0)["layer1"].scales == 1).all()
 
 
+@pytest.mark.parametrize("spread", [Fraction(4), np.float32(4), torch.tensor(4.0), np.array(4), 4])
+def test_a_spread_is_any_real_number(spread):
+    spec = mlp.spec((1, 9, 1), "relu")
+    assert sample(spec, np.random.default_rng(1), spread=spread) == sample(spec, np.random.default_rng(1), spread=4.0)
+
+
+def test_a_spread_may_be_an_integer_of_more_than_64_bits():
+    move = sample(mlp.spec((1, 99, 1), "relu"), np.random.default_rng(1), spread=10**30)["layer1"]
+    assert 1e20 < move.scales.max() < 1e30
+
+
 def test_a_seed_determines_the_element_for_numpy_and_torch():
     spec = mlp.spec((2, 50, 50, 1), "identity")
     assert sample(spec, np.random.default_rng(5)) == sample(spec, np.random.default_rng(5))
@@ -114,6 +127,8 @@ def scale(value):
 
 BAD = {
     "a seed for a generator": (lambda: sample(SPEC, 0), TypeError, "np.random.default_rng(0)"),
+    "a class for a generator": (lambda: sample(SPEC, torch.Generator), TypeError, "got <class 'torch._C.Generator'>"),
+    "a module for a generator": (lambda: sample(SPEC, torch.random), TypeError, "must be a numpy or torch Generator"),
     "a spread below 1": (lambda: sample(SPEC, rng(), spread=0.5), ValueError, "spread must be >= 1, got 0.5"),
     "an infinite spread": (lambda: sample(SPEC, rng(), spread=np.inf), ValueError, "spread must be finite"),
     "two spreads": (lambda: sample(SPEC, rng(), spread=[2, 3]), ValueError, "spread must be one number"),
