@@ -14,6 +14,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ..activations import Activation, names
 from ..activations import get as get_activation
+from ..validation import shown
 from .layers import Layer
 
 Activations = str | Activation | nn.Module | Sequence[str | Activation | nn.Module]
@@ -45,7 +46,9 @@ def facts_a_layer(activation: Activations | None, hidden: int) -> list[Activatio
         return [_facts_of(activation)] * hidden
     facts = [_facts_of(one) for one in activation or ()]
     if len(facts) != hidden:
-        raise ValueError(f"the network has {hidden} hidden layers, got {len(facts)} activations: name one for each")
+        raise ValueError(
+            f"activations must number {hidden}, one for each hidden layer, got {len(facts)}: name them, or one for all"
+        )
     return facts
 
 
@@ -85,13 +88,13 @@ def _facts_of(activation: object) -> Activation:
         hint = f": pass {guess[called]!r}" if called in guess else ""
         raise TypeError(
             "activation must be a name, an Activation or a torch.nn activation module, or a list of these with one for "
-            f"each hidden layer, got {activation!r}{hint}"
+            f"each hidden layer, got {shown(activation)}{hint}"
         )
     facts = get_activation(activation)
     if facts.name == "prelu" and facts != get_activation("prelu"):
         raise ValueError(
-            f"the slopes of a PReLU are a tensor of the network, got weight={facts.parameters.get('weight')} as well: "
-            "pass 'prelu', and write the slopes to the tensor"
+            f"the slopes of a PReLU are a tensor of the network, got weight="
+            f"{shown(facts.parameters.get('weight'))} as well: pass 'prelu', and write the slopes to the tensor"
         )
     return facts
 

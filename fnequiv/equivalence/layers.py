@@ -18,6 +18,9 @@ from functools import cmp_to_key
 from itertools import pairwise
 
 import torch
+from torch.nn.parameter import is_lazy
+
+from ..validation import shown
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -73,7 +76,9 @@ def shapes_of(params: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
     Raises
     ------
     TypeError
-        If ``params`` is no mapping, a name is no string, or a value no tensor.
+        If ``params`` is no mapping, a name is no string, or a value no dense tensor.
+    ValueError
+        If a tensor is one of a lazy module's that has no shape yet.
 
     Examples
     --------
@@ -85,11 +90,29 @@ def shapes_of(params: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
         raise TypeError(f"params must map names to tensors, as state_dict() does, got {type(params).__name__}{hint}")
     for name, tensor in params.items():
         if not isinstance(name, str):
-            raise TypeError(f"params must map names to tensors, got the key {name!r}: names are strings")
-        if not isinstance(tensor, torch.Tensor):
-            hint = "pass the tensors in it" if isinstance(tensor, Mapping) else "torch.as_tensor makes one of an array"
-            raise TypeError(f"tensor {name!r} must be a torch.Tensor, got {type(tensor).__name__}: {hint}")
+            raise TypeError(f"params must map names to tensors, got the key {shown(name)}: names are strings")
+        check_dense(f"tensor {name!r}", tensor)
     return {name: tuple(tensor.shape) for name, tensor in params.items()}
+
+
+def check_dense(label: str, tensor: object) -> None:
+    """Raise unless ``tensor`` is a dense tensor, one that has a place in memory for every entry; ``label`` names it.
+
+    Raises
+    ------
+    TypeError
+        If it is no tensor, or a sparse, nested or quantised one.
+    ValueError
+        If it belongs to a lazy module and has no shape yet.
+    """
+    if not isinstance(tensor, torch.Tensor):
+        hint = "pass the tensors in it" if isinstance(tensor, Mapping) else "torch.as_tensor makes one of an array"
+        raise TypeError(f"{label} must be a dense torch.Tensor, got {type(tensor).__name__}: {hint}")
+    if is_lazy(tensor):
+        raise ValueError(f"{label} belongs to a lazy module and has no shape: run one batch through the network first")
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+        kind = "quantised" if tensor.is_quantized else "nested" if tensor.is_nested else str(tensor.layout)
+        raise TypeError(f"{label} must be a dense torch.Tensor, got a {kind} one: convert it first")
 
 
 def chain_of(shapes: Shapes) -> list[Layer]:

@@ -19,9 +19,10 @@ import torch
 
 from ..activations import Activation
 from ..symmetry import Axis, Block, SymmetrySpec
-from ..validation import check_widths
+from ..validation import check_bool, check_widths, shown
 from .hidden import Activations, facts_a_layer, facts_of_layers
 from .layers import Layer, chain_of, layers_of, shapes_of
+from .parameters import DTYPES, check_input
 from .sequential import activations_of, read_sequential
 from .tied import check_untied
 
@@ -50,7 +51,8 @@ def init(
     bias
         Whether layers have biases, True or False.
     dtype, device
-        Floating dtype of the tensors, and where they live (the generator's device if left out).
+        Floating dtype of the tensors, of 16 bits or more, and where they live: on the generator's device, which they do
+        if this is left out, or on ``"meta"``, without numbers.
 
     Returns
     -------
@@ -60,9 +62,10 @@ def init(
     Raises
     ------
     TypeError
-        If ``generator`` is no ``torch.Generator``, ``dtype`` is not floating, ``bias`` no bool, or a width no integer.
+        If ``generator`` is no ``torch.Generator``, ``dtype`` is not floating or of 8 bits, ``bias`` no bool, or a width
+        no integer.
     ValueError
-        If a width is below 1, or an activation is unknown.
+        If a width is below 1, an activation is unknown, or ``device`` is no device or another than the generator's.
 
     Examples
     --------
@@ -71,11 +74,13 @@ def init(
     """
     widths = check_widths(widths)
     if not isinstance(generator, torch.Generator):
-        raise TypeError(f"generator must be a torch.Generator, got {generator!r}: torch.Generator().manual_seed(0)")
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise TypeError(f"dtype must be a floating torch dtype, got {dtype!r}")
+        raise TypeError(
+            f"generator must be a torch.Generator, got {shown(generator)}: torch.Generator().manual_seed(0)"
+        )
+    if not isinstance(dtype, torch.dtype) or dtype not in DTYPES:
+        raise TypeError(f"dtype must be one of {DTYPES}, got {shown(dtype)}")
     shapes = _shapes(widths, "identity" if activation is None else activation, bias)
-    device = generator.device if device is None else device
+    device = _device(device, generator)
     params = {name: torch.full(shape, 0.25, dtype=dtype, device=device) for name, shape in shapes.items()}
     for name, tensor in params.items():
         layer = int(name.split(".")[0])
@@ -106,8 +111,8 @@ def forward(params: Mapping[str, torch.Tensor], x: torch.Tensor, activation: Act
     Raises
     ------
     TypeError
-        If ``params`` maps no names to tensors of one floating dtype, ``x`` is no tensor of that dtype, or an activation
-        is missing or none.
+        If ``params`` maps no names to dense tensors of one floating dtype on one device, ``x`` is no tensor of that
+        dtype and device, or an activation is missing or none.
     ValueError
         If the tensors do not form a chain of layers, an activation is unknown, their number is not L, or ``x`` does
         not end in d_0.
@@ -120,7 +125,7 @@ def forward(params: Mapping[str, torch.Tensor], x: torch.Tensor, activation: Act
     """
     layers = layers_of(params)
     width = params[layers[0].weight].shape[1]
-    _check_input(params, x)
+    check_input(params, x)
     if x.ndim == 0 or x.shape[-1] != width:
         raise ValueError(f"x must have shape (..., d_0) with d_0 = {width}, got {tuple(x.shape)}")
     facts = facts_of_layers(layers, activation)
@@ -198,28 +203,27 @@ def _read(
     network: object, activation: Activations | None, bias: bool
 ) -> tuple[list[Layer], list[Activation], dict[str, tuple[int, ...]]]:
     if isinstance(network, (torch.nn.Module, Mapping)) and bias is not True:
-        raise TypeError(f"only widths leave the biases open: leave out bias={bias!r}, the tensors tell")
+        raise TypeError(f"only widths leave the biases open: leave out bias={shown(bias)}, the tensors tell")
     if isinstance(network, torch.nn.Module):
         layers, facts = read_sequential(network)
         if activation is not None:
-            raise TypeError(f"a Sequential brings its own activations: leave out {activation!r}")
+            raise TypeError(f"a Sequential brings its own activations: leave out {shown(activation)}")
         return layers, facts, shapes_of(network.state_dict())
     shapes = shapes_of(network) if isinstance(network, Mapping) else _shapes(network, activation, bias)
     layers = chain_of(shapes)
     return layers, facts_of_layers(layers, activation), shapes
 
 
-def _check_input(params: Mapping[str, torch.Tensor], x: object) -> None:
-    dtypes = {tensor.dtype for tensor in params.values()}
-    if len(dtypes) > 1 or not all(dtype.is_floating_point for dtype in dtypes):
-        raise TypeError(f"params must be of one floating dtype, got {sorted(map(str, dtypes))}: convert them first")
-    (dtype,) = dtypes
-    if not isinstance(x, torch.Tensor):
-        raise TypeError(
-            f"x must be a torch.Tensor, got {type(x).__name__}: torch.as_tensor(x, dtype={dtype}) makes one"
+def _device(device: object, generator: torch.Generator) -> torch.device:
+    try:
+        found = generator.device if device is None else torch.device(device)  # type: ignore[call-overload]
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device must be one of PyTorch's, got {shown(device)}: 'cpu', say") from None
+    if found.type not in (generator.device.type, "meta"):
+        raise ValueError(
+            f"device must be the generator's, {generator.device}, got {found}: use torch.Generator({str(found)!r})"
         )
-    if x.dtype != dtype:
-        raise TypeError(f"x must be a tensor of {dtype}, got {x.dtype}: x.to({dtype}) converts it")
+    return found
 
 
 def _evaluate(facts: Activation, z: torch.Tensor, slope: torch.Tensor | None) -> torch.Tensor:
@@ -234,8 +238,7 @@ def _evaluate(facts: Activation, z: torch.Tensor, slope: torch.Tensor | None) ->
 
 def _shapes(widths: object, activation: Activations | None, bias: bool) -> dict[str, tuple[int, ...]]:
     widths = check_widths(widths)
-    if not isinstance(bias, bool):
-        raise TypeError(f"bias must be True or False, got {bias!r}")
+    check_bool("bias", bias)
     facts = facts_a_layer(activation, len(widths) - 2)
     shapes: dict[str, tuple[int, ...]] = {}
     for index, (fan_in, fan_out) in enumerate(pairwise(widths)):

@@ -10,11 +10,13 @@ Theorem: Definition 1 and Proposition 1 of Shen (2024). Chapter: "Functional equ
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 
 from ..symmetry import SymmetrySpec
+from .elements import check_spec
+from .layers import check_dense, shapes_of
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -25,8 +27,8 @@ def check_parameters(params: Mapping[str, torch.Tensor], spec: SymmetrySpec) -> 
     Raises
     ------
     TypeError
-        If it is no mapping, a value is no dense tensor, a block acts on integers or complex numbers, or floating dtypes
-        or devices are mixed or are of 8 bits.
+        If it is no mapping, ``spec`` no specification, a value no dense tensor, a block acts on integers or complex
+        numbers, floating dtypes or devices are mixed, or a floating dtype is of 8 bits.
     ValueError
         If names or shapes differ from those of ``spec``, or a tensor holds NaN or an infinity, or nothing at all (on
         the meta device).
@@ -36,34 +38,48 @@ def check_parameters(params: Mapping[str, torch.Tensor], spec: SymmetrySpec) -> 
     >>> from fnequiv.equivalence import mlp
     >>> check_parameters(mlp.init((1, 2, 1), torch.Generator().manual_seed(0)), mlp.spec((1, 2, 1), "relu"))
     """
-    if not isinstance(params, Mapping):
-        raise TypeError(f"params must map names to tensors, as state_dict() does, got {type(params).__name__}")
-    for name, tensor in params.items():
-        _check_tensor(f"tensor {name!r}", tensor)
+    check_spec(spec)
+    spec.check_shapes(shapes_of(params))
     floating = {name: tensor for name, tensor in params.items() if tensor.is_floating_point()}
-    spec.check_shapes({name: tensor.shape for name, tensor in params.items()})
-    kinds = {(tensor.dtype, tensor.device) for tensor in floating.values()}
-    if len(kinds) > 1:
-        names = sorted(f"{dtype} on {device}" for dtype, device in kinds)
-        raise TypeError(f"tensors mix {' and '.join(names)}: convert them to one dtype and device first")
-    for dtype, device in kinds:
-        if dtype not in DTYPES:
-            raise TypeError(f"tensors must be of one of {DTYPES}, got {dtype}: convert them first, as with .float()")
-        if device.type == "meta":
-            raise ValueError("the tensors are on the meta device and hold no numbers: load the parameters first")
+    if any(device.type == "meta" for _, device in _one_kind(floating.values())):
+        raise ValueError("the tensors are on the meta device and hold no numbers: load the parameters first")
     for name, places in spec.places.items():
         if places and name not in floating:
             raise TypeError(f"tensor {name!r} must be floating point, got {params[name].dtype}")
     _check_finite(floating)
 
 
-def _check_tensor(label: str, tensor: torch.Tensor) -> torch.Tensor:
-    if not isinstance(tensor, torch.Tensor):
-        raise TypeError(f"{label} must be a dense torch.Tensor, got {type(tensor).__name__}")
-    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
-        kind = "quantised" if tensor.is_quantized else "nested" if tensor.is_nested else str(tensor.layout)
-        raise TypeError(f"{label} must be a dense torch.Tensor, got a {kind} one: convert it first")
-    return tensor
+def check_input(params: Mapping[str, torch.Tensor], x: object) -> None:
+    """Raise unless ``x`` is a tensor of the one dtype and device that all of ``params`` have.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is no tensor or of another dtype or device, or if ``params`` have several or one that is not floating.
+
+    Examples
+    --------
+    >>> check_input({"0.weight": torch.ones(1, 2)}, torch.ones(5, 2))
+    """
+    ((dtype, device),) = _one_kind(params.values())
+    if not isinstance(x, torch.Tensor):
+        remedy = f"torch.as_tensor(x, dtype={dtype}) makes one"
+        raise TypeError(f"x must be a torch.Tensor, got {type(x).__name__}: {remedy}")
+    if x.dtype != dtype:
+        raise TypeError(f"x must be a tensor of {dtype}, got {x.dtype}: x.to({dtype}) converts it")
+    if x.device != device:
+        raise TypeError(f"x must lie on {device}, with the parameters, got {x.device}: x.to({str(device)!r}) moves it")
+
+
+def _one_kind(tensors: Iterable[torch.Tensor]) -> set[tuple[torch.dtype, torch.device]]:
+    """Return dtype and device of all ``tensors`` (nothing if there are none), and raise if they are mixed or unfit."""
+    kinds = {(tensor.dtype, tensor.device) for tensor in tensors}
+    if len(kinds) > 1:
+        names = sorted(f"{dtype} on {device}" for dtype, device in kinds)
+        raise TypeError(f"tensors mix {' and '.join(names)}: convert them to one dtype and device first")
+    if wrong := [dtype for dtype, _ in kinds if dtype not in DTYPES]:
+        raise TypeError(f"tensors must be of one of {DTYPES}, got {wrong[0]}: convert them first, as with .float()")
+    return kinds
 
 
 def _check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
@@ -109,7 +125,8 @@ def check_out(out: Mapping[str, torch.Tensor], params: Mapping[str, torch.Tensor
         raise ValueError(f"out must hold the tensors {list(params)}, got {list(out)}")
     spans = []
     for name, tensor in params.items():
-        found = _check_tensor(f"out[{name!r}]", out[name])
+        found = out[name]
+        check_dense(f"out[{name!r}]", found)
         alike = found.shape == tensor.shape and found.dtype == tensor.dtype and found.device == tensor.device
         if found.is_inference() and not torch.is_inference_mode_enabled():
             raise ValueError(f"out[{name!r}] was made in inference mode and cannot be written outside: clone it first")

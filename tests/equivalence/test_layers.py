@@ -164,7 +164,7 @@ def test_what_is_no_chain_or_several_is_refused(case):
         (torch.nn.Linear(2, 2), "got Linear: pass its state_dict()"),
         (None, "got NoneType"),
         ([("0.weight", torch.ones(2, 2))], "got list"),
-        ({"model": {"0.weight": torch.ones(2, 2)}}, "tensor 'model' must be a torch.Tensor, got dict: pass the"),
+        ({"model": {"0.weight": torch.ones(2, 2)}}, "tensor 'model' must be a dense torch.Tensor, got dict"),
         ({0: torch.ones(2, 2)}, "got the key 0"),
     ],
 )

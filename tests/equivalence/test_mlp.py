@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -210,7 +211,7 @@ BAD = {
     "an empty list of activations": (
         lambda: mlp.init((2, 3, 1), GENERATOR, activation=[]),
         ValueError,
-        "got 0 activations",
+        "must number 1, one for each hidden layer, got 0",
     ),
     "None among the activations": (lambda: mlp.spec((2, 3, 1), [None]), TypeError, "activation must be a name"),
     "a builtin for an activation": (lambda: mlp.spec((2, 3, 1), torch.sin), TypeError, "pass 'sin'"),
@@ -257,23 +258,60 @@ BAD = {
     "mixed dtypes": (
         lambda: mlp.forward({**THETA, "0.bias": torch.ones(5).double()}, X, "relu"),
         TypeError,
-        "got ['torch.float32', 'torch.float64']",
+        "tensors mix torch.float32 on cpu and torch.float64 on cpu",
     ),
     "integer weights": (
         lambda: mlp.forward({"0.weight": torch.ones(1, 4).long()}, X.long()),
         TypeError,
-        "floating dtype",
+        "tensors must be of one of",
     ),
     "an unknown activation": (lambda: mlp.spec((2, 3, 1), "rellu"), ValueError, "rellu"),
     "too few activations": (
         lambda: mlp.spec((2, 3, 3, 1), ["relu"]),
         ValueError,
-        "2 hidden layers, got 1 activations",
+        "must number 2, one for each hidden layer, got 1",
     ),
     "no activation": (lambda: mlp.spec((2, 3, 1)), TypeError, "name the activation"),
     "an activation for a Sequential": (lambda: mlp.spec(sequential(nn.ReLU()), "relu"), TypeError, "brings its own"),
     "a seed": (lambda: mlp.init((2, 3, 1), 0), TypeError, "torch.Generator().manual_seed(0)"),
-    "an integer dtype": (lambda: mlp.init((2, 1), GENERATOR, dtype=torch.int64), TypeError, "must be a floating"),
+    "an integer dtype": (
+        lambda: mlp.init((2, 1), GENERATOR, dtype=torch.int64),
+        TypeError,
+        "dtype must be one of (torch.float16, ",
+    ),
+    "a dtype of 8 bits": (
+        lambda: mlp.init((2, 1), GENERATOR, dtype=torch.float8_e4m3fn),
+        TypeError,
+        "got torch.float8_e4m3fn",
+    ),
+    "a dtype of NumPy": (lambda: mlp.init((2, 1), GENERATOR, dtype=np.float32), TypeError, "got <class 'numpy.fl"),
+    "weights of 8 bits": (
+        lambda: mlp.forward({"0.weight": torch.ones(1, 4).to(torch.float8_e4m3fn)}, X),
+        TypeError,
+        "got torch.float8_e4m3fn",
+    ),
+    "a device that is none": (lambda: mlp.init((2, 1), GENERATOR, device="cpuu"), ValueError, "got 'cpuu'"),
+    "a number for a device": (lambda: mlp.init((2, 1), GENERATOR, device=0.5), ValueError, "got 0.5"),
+    "another device than the generator's": (
+        lambda: mlp.init((2, 1), GENERATOR, device="cuda"),
+        ValueError,
+        "device must be the generator's, cpu, got cuda: use torch.Generator('cuda')",
+    ),
+    "inputs on another device": (
+        lambda: mlp.forward(THETA, X.to("meta"), "relu"),
+        TypeError,
+        "x must lie on cpu, with the parameters, got meta: x.to('cpu') moves it",
+    ),
+    "sparse weights": (
+        lambda: mlp.forward({"0.weight": torch.ones(1, 4).to_sparse()}, X),
+        TypeError,
+        "got a torch.sparse_coo one: convert it first",
+    ),
+    "a lazy layer's weights": (
+        lambda: mlp.spec(nn.Sequential(nn.LazyLinear(3), nn.ReLU(), nn.Linear(3, 1)).state_dict(), "relu"),
+        ValueError,
+        "'0.weight' belongs to a lazy module and has no shape: run one batch",
+    ),
     "inputs of another width": (
         lambda: mlp.forward(THETA, torch.ones(1, 3), "relu"),
         ValueError,
@@ -316,6 +354,30 @@ BAD = {
         "'0.bias' must have shape (5,), got (4,)",
     ),
 }
+
+
+@pytest.mark.parametrize("value", [np.ones(1000), torch.ones(300), ["a word"] * 1000])
+def test_messages_are_short_however_long_the_value(value):
+    generator = torch.Generator().manual_seed(0)
+    for call in (
+        lambda: mlp.spec((2, 3, 1), {"one": value}),
+        lambda: mlp.spec((2, 3, 1), "relu", bias=value),
+        lambda: mlp.spec(THETA, "relu", bias=value),
+        lambda: mlp.spec(sequential(nn.ReLU()), value),
+        lambda: mlp.init((2, 3, 1), value),
+        lambda: mlp.init((2, 3, 1), generator, dtype=value),
+        lambda: mlp.init((2, 3, 1), generator, device=value),
+        lambda: mlp.forward({(str(value),): torch.ones(1)}, X, "relu"),
+    ):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            call()
+        assert len(str(caught.value)) < 300
+        assert "\n" not in str(caught.value)
+
+
+def test_parameters_without_numbers_have_shapes():
+    shapes = {name: tuple(t.shape) for name, t in mlp.init((2, 3, 1), GENERATOR, device="meta").items()}
+    assert shapes == dict(mlp.spec((2, 3, 1), "relu").shapes)
 
 
 @pytest.mark.parametrize("case", BAD)

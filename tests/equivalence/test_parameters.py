@@ -196,8 +196,15 @@ BAD = {
         TypeError,
         "mix torch.float32 on cpu and torch.float32 on meta",
     ),
+    "no spec": (lambda: check_parameters(THETA, None), TypeError, "expected a SymmetrySpec, got None"),
+    "widths for a spec": (lambda: check_parameters(THETA, (2, 3, 1)), TypeError, "expected a SymmetrySpec"),
+    "a number for a name": (lambda: apply({**THETA, 5: torch.ones(1)}, SPEC, ONE), TypeError, "got the key 5"),
     "a list": (lambda: apply(list(THETA), SPEC, ONE), TypeError, "must map names to tensors"),
-    "a module": (lambda: apply(torch.nn.Linear(2, 3), SPEC, ONE), TypeError, "as state_dict() does, got Linear"),
+    "a module": (
+        lambda: apply(torch.nn.Linear(2, 3), SPEC, ONE),
+        TypeError,
+        "as state_dict() does, got Linear: pass its state_dict()",
+    ),
     "the wrong order": (lambda: apply(THETA, ONE, SPEC), TypeError, "the order is params, spec, element"),
     "no element": (lambda: apply(THETA, SPEC, None), TypeError, "expected a GroupElement, got None"),
 }
