@@ -72,7 +72,6 @@ def _factor(block: Block, move: Move, axis: Axis, tensor: torch.Tensor) -> torch
     dtype, leaving = tensor.dtype, axis.role == "out"
     scales = torch.tensor(move.scales, device="cpu").to(dtype)
     if leaving and block.degree != 1:
-        _check_normal(scales, block)
         scales = (scales.double() ** block.degree).to(dtype)
     _check_normal(scales, block)
     if not (leaving and block.even):

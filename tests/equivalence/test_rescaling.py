@@ -132,9 +132,20 @@ def test_dead_units_and_zero_weights_lose_nothing():
     assert moved["0.weight"].flatten().tolist() == [0.0, 0.5]
 
 
+def test_the_scale_of_a_neuron_counts_once_for_its_own_weights():
+    moved = half([1.0, 1.0], [0.0, 0.0], [1.0, 1.0], [2.0**-10, 1.0])  # its square would be below float16's tiny
+    assert moved["0.weight"].flatten().tolist() == [2.0**-10, 1.0]
+    assert moved["2.weight"].flatten().tolist() == [1024.0, 1.0]
+
+
 def test_a_small_bias_beside_a_large_weight_may_lose_digits():
     moved = half([1.0, 1.0], [1e-4, 0.0], [1.0, 1.0], [1 / 7, 1.0])
     assert 0 < moved["0.bias"][0] < torch.finfo(torch.float16).tiny
+
+
+def test_a_small_weight_beside_a_large_bias_may_lose_digits():
+    moved = half([1e-4, 1.0], [1.0, 0.0], [1.0, 1.0], [1 / 7, 1.0])
+    assert 0 < moved["0.weight"][0, 0] < torch.finfo(torch.float16).tiny
 
 
 THETA = mlp.init((2, 3, 1), torch.Generator().manual_seed(0))
