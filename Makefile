@@ -1,4 +1,5 @@
-# Everything happens in .venv, which is made from pyproject.toml and constraints.txt and follows their content.
+# Everything happens in .venv, which is made from pyproject.toml and constraints.txt and follows their content,
+# and the values of PYTHON and PIP_FLAGS.
 #
 #   make book         execute every chapter, build the HTML (warnings are errors), say where it is
 #   make test         the tests: the package's, its doctests and the project's own consistency
@@ -10,13 +11,15 @@
 #   make clean        remove what was built and cached (not .venv)
 #
 # PYTHON names the interpreter (>= 3.11); PIP_FLAGS goes to pip, for example to choose PyTorch's CPU build.
+# Another Python makes .venv anew, other flags run pip again: export them, or give them every time.
 
 PYTHON ?= python3
 PIP_FLAGS ?=
 PORT ?= 8000
 
 BIN := .venv/bin
-INSTALLED := .venv/.installed-$(shell cat pyproject.toml constraints.txt | git hash-object --stdin)
+WANTED = { cat pyproject.toml constraints.txt; echo '$(subst ','\'',$(PYTHON) $(PIP_FLAGS))'; }
+INSTALLED := .venv/.installed-$(shell $(WANTED) | cksum | tr ' ' -)
 BUILT := _build/.complete
 
 .PHONY: book test serve lint bench test-book pins clean
@@ -26,6 +29,7 @@ BUILT := _build/.complete
 $(INSTALLED):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "fnequiv needs Python >= 3.11, got $$($(PYTHON) --version): try make PYTHON=python3.12"; exit 1; }
+	@[ "$$($(BIN)/python -V 2>&1)" = "$$($(PYTHON) -V)" ] || rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e ".[dev]"
 	@rm -f .venv/.installed-*

@@ -10,10 +10,14 @@ from . import validation as validation
 from . import widgets as widgets
 from .complexity.counting import orbits as orbits
 from .complexity.covering import orbit_bound as orbit_bound
+from .equivalence import mlp as mlp
 from .equivalence.actions import apply as apply
-from .equivalence.elements import compose as compose
-from .equivalence.elements import invert as invert
-from .equivalence.elements import sample as sample
+from .equivalence.elements import GroupElement as GroupElement
+from .equivalence.elements import Move as Move
+from .equivalence.group import compose as compose
+from .equivalence.group import identity as identity
+from .equivalence.group import invert as invert
+from .equivalence.group import sample as sample
 from .symmetry import SymmetrySpec as SymmetrySpec
 from .widgets import explore as explore
 

@@ -24,7 +24,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.colors import is_color_like
 
-from fnequiv.validation import check_positive, check_widths
+from fnequiv.validation import check_finite, check_positive, check_real, check_widths, shown
 
 #: Five colours of Okabe and Ito (2008) and a brown.  The set's orange, sky blue and yellow are left out, for they
 #: fall below a contrast of 3 to 1 against white.
@@ -90,7 +90,7 @@ def network(
     weights: Sequence[npt.ArrayLike] | None = None,
     *,
     colors: Mapping[int, Sequence[Any]] | None = None,
-    labels: Mapping[int, Sequence[str]] | None = None,
+    labels: Mapping[int, Sequence[Any]] | None = None,
     scale: float | None = None,
 ) -> None:
     """Draw a multilayer perceptron on ``ax``: layers from left to right, neuron 0 of each on top.
@@ -108,14 +108,17 @@ def network(
     weights : sequence of array_like, optional
         ``W_l`` of shape ``(d_{l+1}, d_l)`` for each ``l``; without it every line is thin and grey.
     colors, labels : mapping of int to sequence, optional
-        For the layers named (0 is the input), one colour and one short text a neuron.
+        For the layers named (0 is the input), one colour and one short text a neuron; a number is written out,
+        ``None`` leaves its neuron bare.
     scale : float, optional
         The size of a weight that is drawn at full thickness, the largest of ``weights`` by default.  Frames that
         are to be compared need one common value; a larger weight is drawn no thicker.
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError
+        If an argument is of the wrong kind: no ``Axes``, no real weights, no mapping of layers.
+    ValueError
         If a width, a weight's shape or value, a layer, a colour or ``scale`` cannot be drawn.
 
     Examples
@@ -126,13 +129,17 @@ def network(
     >>> [text.get_text() for text in ax.texts]
     ['a', 'b', 'c']
     """
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be a matplotlib Axes, got {shown(ax)}: pass what plt.subplots() returned with it")
     widths = check_widths(widths)
-    colors, labels = colors or {}, labels or {}
+    if scale is not None:
+        scale = float(check_positive("scale", check_real("scale", scale)))
+    colors, labels = ({} if given is None else given for given in (colors, labels))
     _check_per_neuron("colors", colors, widths)
     _check_per_neuron("labels", labels, widths)
     for color in (color for layer in colors.values() for color in layer):
         if not is_color_like(color):
-            raise ValueError(f"colors must be colours that matplotlib knows, got {color!r}")
+            raise ValueError(f"colors must be colours that matplotlib knows, got {shown(color)}")
     places = [
         np.column_stack([np.full(width, layer * _LAYER_GAP), (width - 1) / 2 - np.arange(width)])
         for layer, width in enumerate(widths)
@@ -140,7 +147,7 @@ def network(
     for lines in _lines(places, None if weights is None else _check_weights(weights, widths), scale):
         ax.add_collection(lines)
     for layer, (width, at) in enumerate(zip(widths, places, strict=True)):
-        _neurons(ax, at, colors.get(layer, [_NEUTRAL] * width), labels.get(layer, [""] * width))
+        _neurons(ax, at, colors.get(layer, [_NEUTRAL] * width), labels.get(layer, [None] * width))
     margin = 0.6 * _DIAMETER
     tallest = (max(widths) - 1) / 2
     ax.set(xlim=(-margin, (len(widths) - 1) * _LAYER_GAP + margin), ylim=(-tallest - margin, tallest + margin))
@@ -148,14 +155,15 @@ def network(
     ax.axis("off")
 
 
-def _neurons(ax: Axes, places: npt.NDArray[Any], colors: Sequence[Any], labels: Sequence[str]) -> None:
+def _neurons(ax: Axes, places: npt.NDArray[Any], colors: Sequence[Any], labels: Sequence[Any]) -> None:
     size = np.full(len(places), _DIAMETER)
     circles = EllipseCollection(
         size, size, np.zeros(len(places)), units="xy", offsets=places, offset_transform=ax.transData,
         facecolors=colors, edgecolors="black", linewidths=1.0, zorder=2,
     )  # fmt: skip
     ax.add_collection(circles)
-    for (x, y), text, color in zip(places, labels, colors, strict=True):
+    for (x, y), label, color in zip(places, labels, colors, strict=True):
+        text = "" if label is None else f"{label}"  # 0 is a label; a tensor of one number is written as its number
         if text:
             ax.text(x, y, text, color=_ink(color), ha="center", va="center_baseline", zorder=3)
 
@@ -169,7 +177,7 @@ def _lines(
             yield LineCollection([(a, b) for b in end for a in start], colors="#8C8C8C", linewidths=1.0, zorder=1)
         return
     largest = max(float(np.abs(weight).max()) for weight in weights) or 1.0
-    full = float(check_positive("scale", largest if scale is None else scale))
+    full = largest if scale is None else scale
     for (start, end), weight in zip(pairwise(places), weights, strict=True):
         to, of = np.nonzero(weight)
         values = weight[to, of]
@@ -191,22 +199,29 @@ def _ink(face: Any) -> str:
 
 def _check_weights(weights: Sequence[npt.ArrayLike], widths: tuple[int, ...]) -> list[npt.NDArray[np.float64]]:
     shapes = list(zip(widths[1:], widths, strict=False))
-    if len(weights) != len(shapes):
-        raise ValueError(f"weights must hold one array a pair of layers, {len(shapes)}, got {len(weights)}")
-    matrices = [np.asarray(weight, dtype=np.float64) for weight in weights]
+    _check_length("weights", weights, len(shapes), "array a pair of layers")
+    matrices = [check_finite(f"weights[{layer}]", weight) for layer, weight in enumerate(weights)]
     for layer, (matrix, shape) in enumerate(zip(matrices, shapes, strict=True)):
         if matrix.shape != shape:
             raise ValueError(
                 f"weights[{layer}] must have shape (d_{layer + 1}, d_{layer}) = {shape}, got {matrix.shape}"
             )
-        if not np.isfinite(matrix).all():
-            raise ValueError(f"weights[{layer}] must be finite, got NaN or infinity")
     return matrices
 
 
 def _check_per_neuron(name: str, by_layer: Mapping[int, Sequence[Any]], widths: tuple[int, ...]) -> None:
+    if not isinstance(by_layer, Mapping):
+        raise TypeError(f"{name} must map layers to one value a neuron, as in {{1: 'abc'}}, got {shown(by_layer)}")
     for layer, values in by_layer.items():
         if layer not in range(len(widths)):
-            raise ValueError(f"{name} must name layers from 0 to {len(widths) - 1}, got {layer!r}")
-        if len(values) != widths[layer]:
-            raise ValueError(f"{name}[{layer}] must hold one value a neuron, {widths[layer]}, got {len(values)}")
+            raise ValueError(f"{name} must name layers from 0 to {len(widths) - 1}, got {shown(layer)}")
+        _check_length(f"{name}[{layer}]", values, widths[layer], "value a neuron")
+
+
+def _check_length(name: str, values: Any, length: int, each: str) -> None:
+    try:
+        found = len(values)
+    except TypeError:
+        raise TypeError(f"{name} must be a sequence, one {each}, got {shown(values)}") from None
+    if found != length:
+        raise ValueError(f"{name} must hold one {each}, {length}, got {found}")

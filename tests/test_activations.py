@@ -139,6 +139,32 @@ def test_sup_is_the_largest_value(facts):
         assert facts.sup(z) == pytest.approx(largest, rel=1e-9, abs=1e-11 + slack(facts)), z
 
 
+def lowest_on(function, z):
+    """The least value on [-z, z], by the same search for the largest: a constant makes all values negative."""
+    above = float(np.max(function(np.linspace(-z, z, 101)))) + 2 * z + 1
+    return above - largest_on(lambda x: function(x) - above, z)
+
+
+@each_case
+def test_range_is_between_the_least_and_the_largest_value(facts):
+    for z in RADII:
+        low, high = facts.range(z)
+        function, rounded = partial(oracle, facts), {"rel": 1e-9, "abs": 1e-11 + slack(facts)}
+        assert low == pytest.approx(lowest_on(function, z), **rounded), z
+        assert high == pytest.approx(-lowest_on(lambda x: -oracle(facts, x), z), **rounded), z
+        assert max(-low, high) == pytest.approx(facts.sup(z), rel=1e-15)
+
+
+@each_case
+def test_range_of_one_point_and_of_the_line(facts):
+    assert facts.range(0) == (facts.at_zero, facts.at_zero)
+    low, high = facts.range()
+    far = oracle(facts, np.concatenate([np.linspace(-9, 9, 100_001), [-1e12, 1e12]]))
+    for found, extreme in ((low, far.min()), (high, far.max())):
+        assert found == pytest.approx(extreme, rel=1e-8, abs=1e-8) or (abs(extreme) > 1e9 and math.isinf(found))
+        assert abs(found) >= abs(extreme) * (1 - 1e-12)
+
+
 @each_case
 def test_an_infinite_range_is_the_limit_of_large_ones(facts):
     for bound in (facts.lipschitz, facts.sup):
@@ -171,6 +197,8 @@ def test_no_pair_of_points_beats_the_constants(facts, z, s, t):
     if x[0] != x[1]:
         assert abs(y[0] - y[1]) <= facts.lipschitz(z) * abs(x[0] - x[1]) + rounding
     assert np.abs(y).max() <= facts.sup(z) + rounding
+    low, high = facts.range(z)
+    assert low - rounding <= y.min() <= y.max() <= high + rounding
 
 
 @settings(max_examples=500)
@@ -179,6 +207,8 @@ def test_the_constants_never_decrease_with_the_range(facts, z, other):
     small, large = sorted((z, other))
     assert facts.lipschitz(small) <= facts.lipschitz(large) * (1 + 1e-15)
     assert facts.sup(small) <= facts.sup(large) * (1 + 1e-15)
+    (low, high), (lower, higher) = facts.range(small), facts.range(large)
+    assert lower - 1e-15 * abs(lower) <= low <= high <= higher + 1e-15 * abs(higher)
 
 
 @each_case
@@ -249,8 +279,8 @@ def test_facts_follow_the_other_parameters_exactly(a, b):
         assert shrink.positively_homogeneous == (far == 2 * near and cut == abs(a))
 
 
-def test_the_peaks_are_those_of_thirty_digits():
-    """Solve σ'' = 0 for the printed functions with mpmath, and differentiate them there."""
+def test_the_peaks_and_valleys_are_those_of_thirty_digits():
+    """Solve σ'' = 0 and σ' = 0 for the printed functions with mpmath, and take the slope and the value there."""
     with mpmath.workdps(30):
         cubic = mpmath.mpf("0.044715")
         functions = {
@@ -262,6 +292,18 @@ def test_the_peaks_are_those_of_thirty_digits():
         for name, function in functions.items():
             peak = mpmath.findroot(lambda x, f=function: mpmath.diff(f, x, 2), 1.6)
             assert activations.get(name).lipschitz() == pytest.approx(float(mpmath.diff(function, peak)), rel=4e-16)
+            valley = mpmath.findroot(lambda x, f=function: mpmath.diff(f, x), -1)
+            assert activations.get(name).range()[0] == pytest.approx(float(function(valley)), rel=4e-16)
+            assert activations.get(name).valley == -float(valley)
+
+
+@pytest.mark.parametrize("alpha", [1e-300, 1e-3, 1.0, 1e6, 1e300, 1e308])
+def test_celu_keeps_its_digits_at_every_scale(alpha):
+    """α(e^{x/α} - 1) with 800 digits; x/α may fall below the least normal float64."""
+    x = -np.logspace(-12, 3, 61)
+    with mpmath.workdps(800):
+        exact = [float(alpha * mpmath.expm1(mpmath.mpf(entry) / alpha)) for entry in x]
+    np.testing.assert_allclose(activations.get("celu", alpha=alpha)(x), exact, rtol=5e-16)
 
 
 @each_case
@@ -272,3 +314,8 @@ def test_ranges_broadcast(facts):
         assert bound(z).tolist() == [[bound(float(entry)) for entry in row] for row in z]
         assert isinstance(bound(1), float)
         assert bound([]).shape == (0,)
+    low, high = facts.range(z)
+    assert low.shape == high.shape == z.shape
+    assert np.dstack([low, high]).tolist() == [[list(facts.range(float(entry))) for entry in row] for row in z]
+    assert [type(end) for end in facts.range(1)] == [float, float]
+    assert [end.shape for end in facts.range([])] == [(0,), (0,)]

@@ -1,6 +1,7 @@
 """The catalogue of activations: names, parameters, the book's table, PReLU's slopes, and what is refused."""
 
 import copy
+import dataclasses
 import math
 import pickle
 import re
@@ -31,6 +32,74 @@ def test_facts_are_frozen_comparable_and_travel():
     facts = activations.get("prelu", weight=slopes)
     slopes[:] = 9.0
     np.testing.assert_allclose(facts([[-1.0, -1.0]]), [[-0.1, -0.2]])
+
+
+def own(**changes):
+    """sinh, which the catalogue has not; its callables are NumPy's, so that it pickles."""
+    facts = {
+        "name": "sinh",
+        "formula": r"\sinh(x)",
+        "torch": "sinh",
+        "function": np.sinh,
+        "steepest": np.cosh,
+        "largest": np.sinh,
+        "reflection": activations.Reflection(-1, 0.0, 0.0),
+    }
+    return activations.Activation(**{**facts, **changes})
+
+
+def test_an_activation_of_ones_own_works_and_travels():
+    sinh = own(parameters={"scale": 1.0})
+    assert (sinh.odd, sinh.lipschitz(0), sinh.lipschitz(1.0), sinh.sup()) == (True, 0, np.cosh(1), math.inf)
+    for again in (pickle.loads(pickle.dumps(sinh)), copy.deepcopy(sinh), copy.copy(sinh)):
+        assert again == sinh
+        assert (again.function, dict(again.parameters)) == (np.sinh, {"scale": 1.0})
+    assert activations.get(sinh) is sinh
+
+
+def test_a_changed_catalogue_entry_is_not_mistaken_for_the_entry():
+    changed = dataclasses.replace(activations.get("tanh"), function=np.sin, steepest=np.cos, largest=np.sin)
+    assert pickle.loads(pickle.dumps(changed)).function is np.sin
+    assert copy.deepcopy(changed).function is np.sin
+    assert (activations.get("tanh").catalogued, changed.catalogued) == (True, False)
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(dataclasses.replace(activations.get("relu"), name="mine"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"name": ""}, TypeError, "name must be a text, got ''"),
+        ({"formula": None}, TypeError, "formula must be a text, got None"),
+        ({"torch": torch.sinh}, TypeError, "torch must be a text"),
+        ({"function": "sinh"}, TypeError, "function must be a function of an array, got 'sinh'"),
+        ({"steepest": 1.0}, TypeError, "steepest must be a function of an array, got 1.0"),
+        ({"largest": None}, TypeError, "largest must be a function"),
+        ({"reflection": (-1, 0.0, 0.0)}, TypeError, "reflection must be a Reflection or None"),
+        ({"reflection": "odd"}, TypeError, "reflection must be a Reflection or None, got 'odd'"),
+        ({"reflection": activations.Reflection(2, 0.0, 0.0)}, ValueError, "sign must be -1 or 1, got 2"),
+        ({"reflection": activations.Reflection(1, math.nan, 0.0)}, ValueError, "slope must be finite, got nan"),
+        ({"reflection": activations.Reflection(1, 0.0, 0.0)}, ValueError, "reflection must hold for every x"),
+        ({"function": np.cosh, "at_zero": 1.0}, ValueError, "reflection must hold for every x"),
+        ({"degree": 1.0}, TypeError, "degree must be an integer"),
+        ({"degree": True}, TypeError, "degree must be an integer"),
+        ({"degree": -1}, ValueError, "degree must be >= 0"),
+        ({"degree": 1}, ValueError, "degree must hold for every x, got 1"),
+        ({"at_zero": 0.1}, ValueError, r"at_zero must be σ\(0\) = 0.0, got 0.1"),
+        ({"at_zero": math.nan}, ValueError, "at_zero must be finite"),
+        ({"at_zero": "0"}, TypeError, "at_zero must be a real number"),
+        ({"channels": 0}, ValueError, "channels must be >= 1"),
+        ({"channels": "all"}, TypeError, "channels must be an integer"),
+        ({"valley": 0}, ValueError, "valley must be one number > 0, got 0"),
+        ({"valley": math.nan}, ValueError, "valley must be one number > 0, got nan"),
+        ({"valley": [1.0]}, ValueError, "valley must be one number > 0"),
+        ({"parameters": [("a", 1)]}, TypeError, "parameters must map keywords to values"),
+        ({"torch_keywords": None}, TypeError, "torch_keywords must map keywords to values"),
+    ],
+)
+def test_facts_that_cannot_be_are_refused(changes, error, message):
+    with pytest.raises(error, match=message):
+        own(**changes)
 
 
 def test_table_says_what_the_facts_say_and_what_the_paper_says():
@@ -66,10 +135,24 @@ def test_importing_and_using_activations_imports_no_torch():
 @pytest.mark.parametrize(
     ("name", "parameters", "error", "message"),
     [
-        ("rleu", {}, ValueError, "unknown activation 'rleu': known names are relu, leaky_relu, prelu, identity"),
-        (7, {}, TypeError, "a name or an Activation, got 7"),
+        ("rleu", {}, ValueError, "unknown activation 'rleu': did you mean 'relu'[?] known names are relu, leaky_relu"),
+        ("ReLU", {}, ValueError, "unknown activation 'ReLU': did you mean 'relu'"),
+        ("Leaky-ReLU", {}, ValueError, "did you mean 'leaky_relu'"),
+        ("Swish", {}, ValueError, "did you mean 'silu'"),
+        ("qqqq", {}, ValueError, "unknown activation 'qqqq': known names are"),
+        ("", {}, ValueError, "unknown activation '': known names are"),
+        (7, {}, TypeError, "a name or an Activation, got 7: known are relu"),
+        (None, {}, TypeError, "a name or an Activation, got None: known are relu"),
+        (b"relu", {}, TypeError, "a name or an Activation, got b'relu': known are"),
+        (torch.nn.ReLU(), {}, TypeError, r"got ReLU\(\): did you mean 'relu'"),
+        (torch.nn.LeakyReLU, {}, TypeError, "did you mean 'leaky_relu'"),
+        (torch.tanh, {}, TypeError, "did you mean 'tanh'"),
+        (["relu"], {}, TypeError, r"got \['relu'\]: known are"),
+        ("x" * 1000, {}, ValueError, r"unknown activation 'x{73} \.\.\. ': known"),
         ("relu", {"slope": 1}, ValueError, "unknown parameter 'slope' of activation 'relu': its parameters are: none"),
         ("elu", {"beta": 1}, ValueError, "its parameters are: alpha"),
+        ("softplus", {"beta": 5e-324}, ValueError, "at_zero must be finite, got inf"),
+        ("elu", {"alpha": 10**400}, ValueError, "alpha must lie within float64's range"),
         (activations.get("elu"), {"alpha": 2}, ValueError, "already has its parameters"),
         ("elu", {"alpha": math.nan}, ValueError, "alpha must be finite, got nan"),
         ("elu", {"alpha": "1"}, TypeError, "alpha must be a real number"),
@@ -91,12 +174,12 @@ def test_get_refuses(name, parameters, error, message):
 
 def test_an_unknown_name_is_answered_with_every_known_one():
     with pytest.raises(ValueError, match=re.escape(", ".join(activations.names()))):
-        activations.table(["relu", "swish"])
+        activations.table(["relu", "maxout"])
     with pytest.raises(TypeError, match="pass a list"):
         activations.table("relu")
 
 
-@pytest.mark.parametrize("bound", ["lipschitz", "sup"])
+@pytest.mark.parametrize("bound", ["lipschitz", "sup", "range"])
 def test_ranges_are_checked(bound):
     for z, error in [
         (-1, ValueError),
@@ -117,6 +200,28 @@ def test_arguments_are_checked():
     for x in (np.ones(2), np.ones((4, 3))):
         with pytest.raises(ValueError, match="PReLU's channels are axis 1"):
             activations.get("prelu", weight=[0.1, 0.2])(x)
+
+
+def test_slopes_have_to_be_as_many_as_the_layer_is_wide():
+    prelu = activations.get("prelu", weight=[0.1, 0.2])
+    assert (prelu.per_channel, prelu.channels) == (True, 2)
+    prelu.check_width(2)
+    with pytest.raises(ValueError, match="prelu has 2 slopes, one a neuron, got a layer of width 3: pass 3 slopes"):
+        prelu.check_width(3)
+    for width in (1, 7):
+        activations.get("prelu").check_width(width)
+        activations.get("relu").check_width(width)
+    for width, error in [(0, ValueError), (2.0, TypeError), (True, TypeError)]:
+        with pytest.raises(error, match="width must be"):
+            prelu.check_width(width)
+
+
+def test_the_range_of_slopes_is_that_of_all_neurons_together():
+    slopes = [0.5, -2.0, 1.0]
+    low, high = activations.get("prelu", weight=slopes).range([0.0, 3.0])
+    values = [activations.get("prelu", weight=slope).range(3.0) for slope in slopes]
+    assert low.tolist() == [0.0, min(value[0] for value in values)] == [0.0, -3.0]
+    assert high.tolist() == [0.0, max(value[1] for value in values)] == [0.0, 6.0]
 
 
 def test_per_channel_prelu_scales_and_permutes_only_with_its_slopes():

@@ -112,7 +112,16 @@ def test_a_chapter_is_executed_again_when_what_it_reaches_has_changed(book):
         ("def f():\n    import fnequiv.plotting as p", {"fnequiv.plotting"}, {"fnequiv.equivalence"}),
         ("import fnequiv", {"fnequiv.plotting", "fnequiv.equivalence.actions"}, set()),
         ("from fnequiv import *", {"fnequiv.plotting", "fnequiv.equivalence.actions"}, set()),
-        ("%matplotlib inline", {"fnequiv.plotting", "fnequiv.equivalence.actions"}, set()),
+        ("%matplotlib inline\nimport numpy", set(), {"fnequiv"}),
+        (
+            "%config A.b = 'svg'\nif True:\n    !ls\nfrom fnequiv import symmetry",
+            {"fnequiv.symmetry"},
+            {"fnequiv.plotting"},
+        ),
+        ("%time import fnequiv.symmetry", {"fnequiv.plotting", "fnequiv.equivalence.actions"}, set()),
+        ("%%time\nfrom fnequiv import symmetry", {"fnequiv.symmetry"}, {"fnequiv.plotting"}),
+        ("%%bash\nfor f in *; do echo $f; done", {"fnequiv.plotting", "fnequiv.equivalence.actions"}, set()),
+        ("x = (7\n% 2)", {"fnequiv.plotting", "fnequiv.equivalence.actions"}, set()),
         ("import numpy as np\nfrom numpy import linalg", set(), {"fnequiv"}),
     ],
 )
@@ -120,6 +129,33 @@ def test_what_a_cell_reaches(cell, reached, spared):
     found = extension("chapter_cache").reached_modules([cell])
     assert reached <= found
     assert not spared & found
+
+
+def test_data_beside_a_module_counts_as_the_module(book):
+    """A live figure's page is no Python, and every cell that imports ``explore`` shows it."""
+    assert "page.html" in [path.name for path in extension("chapter_cache")._files("fnequiv.widgets")]
+    (book / "fnequiv/parts").mkdir()
+    (book / "fnequiv/parts/__init__.py").write_text("")
+    (book / "fnequiv/parts/whole.py").write_text("VALUE = 5\n")
+    page = book / "fnequiv/parts/page.html"
+    page.write_text("<p>one</p>")
+    (book / "book/deep.md").write_text(CHAPTER.format(title="Deep", code="from fnequiv.parts.whole import VALUE"))
+    keys = {}
+    for text in ("<p>one</p>", "<p>two</p>"):
+        page.write_text(text)
+        script = "import chapter_cache; print(chapter_cache.chapter_key(open('deep.md').read()))"
+        path = os.pathsep.join([str(book), str(book / "book/_ext")])
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(
+            command,
+            cwd=book / "book",
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        keys[text] = done.stdout
+    assert len(set(keys.values())) == 2
 
 
 def test_the_key_stays_out_of_pages_without_code():

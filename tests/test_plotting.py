@@ -7,6 +7,7 @@ import sys
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.collections import EllipseCollection, LineCollection
@@ -192,6 +193,20 @@ class TestNetwork:
         ax, _, _ = drawn((1, 1), labels={0: "a"}, colors={0: [color]})
         assert contrast(ax.texts[0].get_color(), color) > 4.5
 
+    @pytest.mark.parametrize(
+        ("labels", "texts"),
+        [
+            ([0, 1, 2], ["0", "1", "2"]),
+            (np.array([0.0, 0.5, 1.0]), ["0.0", "0.5", "1.0"]),
+            (torch.arange(3), ["0", "1", "2"]),
+            (["a", "", None], ["a"]),
+            ([False, True, "x"], ["False", "True", "x"]),
+        ],
+    )
+    def test_a_label_may_be_a_number_zero_too(self, labels, texts):
+        ax, _, _ = drawn((2, 3, 1), labels={1: labels})
+        assert [text.get_text() for text in ax.texts] == texts
+
     def test_a_network_of_zeros_has_no_line(self):
         _, lines, _ = drawn((2, 2), [np.zeros((2, 2))])
         assert lines[0].get_segments() == []
@@ -215,6 +230,8 @@ class TestNetwork:
             ),
             ((2, 3, 1), {"weights": [WEIGHTS[0] * np.nan, WEIGHTS[1]]}, r"weights\[0\] must be finite"),
             ((2, 3, 1), {"weights": WEIGHTS, "scale": 0.0}, "scale must be finite and > 0"),
+            ((2, 3, 1), {"scale": -1}, "scale must be finite and > 0"),
+            ((2, 3, 1), {"scale": [1.0, 2.0]}, "scale must be one number"),
             ((2, 3, 1), {"colors": {3: ["red"]}}, "colors must name layers from 0 to 2, got 3"),
             ((2, 3, 1), {"colors": {1: ["red"]}}, r"colors\[1\] must hold one value a neuron, 3, got 1"),
             ((2, 3, 1), {"colors": {2: ["reddish"]}}, "colours that matplotlib knows, got 'reddish'"),
@@ -226,3 +243,30 @@ class TestNetwork:
         with pytest.raises(ValueError, match=message):
             plotting.network(ax, widths, **options)
         assert len(ax.collections) == 0
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"weights": [WEIGHTS[0] * 1j, WEIGHTS[1]]}, r"weights\[0\] must be a real number or an array"),
+            ({"weights": [WEIGHTS[0], WEIGHTS[1] > 0]}, r"weights\[1\] must be a real number or an array"),
+            ({"weights": [WEIGHTS[0].astype(str), WEIGHTS[1]]}, r"weights\[0\] must be a real number or an array"),
+            ({"weights": [torch.ones(3, 2, requires_grad=True), WEIGHTS[1]]}, "detach"),
+            ({"weights": 1.0}, "weights must be a sequence, one array a pair of layers, got 1.0"),
+            ({"weights": np.array(1.0)}, "weights must be a sequence"),
+            ({"scale": "large"}, "scale must be a real number"),
+            ({"scale": True}, "scale must be a real number"),
+            ({"labels": "abc"}, "labels must map layers to one value a neuron, as in {1: 'abc'}, got 'abc'"),
+            ({"colors": ["red"]}, "colors must map layers"),
+            ({"labels": {1: 3}}, r"labels\[1\] must be a sequence, one value a neuron, got 3"),
+        ],
+    )
+    def test_what_is_of_another_kind_is_refused(self, options, message):
+        ax = Figure().subplots()
+        with pytest.raises(TypeError, match=message):
+            plotting.network(ax, (2, 3, 1), **options)
+        assert len(ax.collections) == 0
+
+    @pytest.mark.parametrize("ax", [None, Figure(), Figure().subplots(1, 2)])
+    def test_it_draws_on_axes_alone(self, ax):
+        with pytest.raises(TypeError, match="ax must be a matplotlib Axes, got"):
+            plotting.network(ax, (2, 3, 1))

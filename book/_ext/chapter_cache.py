@@ -25,6 +25,7 @@ from sphinx.environment import BuildEnvironment
 
 PACKAGE = "fnequiv"
 ROOT = Path(__file__).resolve().parents[2]
+MAGIC = re.compile(rf"^([ \t]*)[%!](?!.*\b{PACKAGE}\b).*", re.MULTILINE)
 KERNELSPEC = re.compile(r"^kernelspec:\n((?:[ ]+.*\n)+)", re.MULTILINE)
 
 
@@ -55,10 +56,13 @@ def top_level_names() -> dict[str, str]:
 
 
 def named_modules(cell: str) -> Iterator[str]:
-    """Yield the modules of the package that a cell names; the package itself where that cannot be told."""
+    """Yield the modules of the package that a cell names; the package itself where that cannot be told.
+
+    A line of IPython's (``%matplotlib inline``, ``!ls``) is passed over unless it mentions the package.
+    """
     try:
-        tree = ast.parse(cell)
-    except SyntaxError:  # an IPython magic
+        tree = ast.parse(MAGIC.sub(r"\1pass", cell))
+    except SyntaxError:  # a magic of the whole cell, or one that mentions the package
         yield PACKAGE
         return
     for node in ast.walk(tree):

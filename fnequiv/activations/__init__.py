@@ -27,6 +27,7 @@ G. Shen, "Exploring the Complexity of Deep Neural Networks through Functional Eq
 """
 
 from .catalogue import Row, get, names, table
-from .facts import Activation, Reflection
+from .facts import Activation
+from .laws import Reflection
 
 __all__ = ["Activation", "Reflection", "Row", "get", "names", "table"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
+from ..validation import shown
 from . import gated, piecewise, smooth
 from .facts import Activation
 
@@ -88,7 +91,7 @@ def get(name: str | Activation, /, **parameters: Any) -> Activation:
     Raises
     ------
     TypeError
-        If ``name`` is neither, or a parameter is not a real number.
+        If ``name`` is neither (as a PyTorch module is), or a parameter is not a real number.
     ValueError
         If the name or a parameter is unknown, or a parameter is out of range.
 
@@ -107,15 +110,27 @@ def get(name: str | Activation, /, **parameters: Any) -> Activation:
             )
         return name
     if not isinstance(name, str):
-        raise TypeError(f"activation must be a name or an Activation, got {name!r}: known are {', '.join(_MAKERS)}")
+        meant = _meant(getattr(name, "__name__", type(name).__name__), cutoff=1.0)
+        raise TypeError(
+            f"activation must be a name or an Activation, got {shown(name)}: {meant}known are {', '.join(_MAKERS)}"
+        )
     if name not in _MAKERS:
-        raise ValueError(f"unknown activation {name!r}: known names are {', '.join(_MAKERS)}")
+        raise ValueError(f"unknown activation {shown(name)}: {_meant(name)}known names are {', '.join(_MAKERS)}")
     accepted = inspect.signature(_MAKERS[name]).parameters
     for parameter in parameters:
         if parameter not in accepted:
             known = ", ".join(accepted) or "none"
             raise ValueError(f"unknown parameter {parameter!r} of activation {name!r}: its parameters are: {known}")
-    return _MAKERS[name](**parameters)
+    facts = _MAKERS[name](**parameters)
+    object.__setattr__(facts, "catalogued", True)
+    return facts
+
+
+def _meant(text: str, cutoff: float = 0.6) -> str:
+    """Ask whether the known name nearest to ``text`` was meant, letter case and punctuation aside."""
+    folded = {name.replace("_", ""): name for name in _MAKERS} | {"swish": "silu", "linear": "identity"}
+    near = difflib.get_close_matches(re.sub(r"[\W_]", "", text.casefold()), folded, n=1, cutoff=cutoff)
+    return f"did you mean {folded[near[0]]!r}? " if near else ""
 
 
 def table(activations: Iterable[str | Activation] | None = None) -> list[Row]:

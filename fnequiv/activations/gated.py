@@ -10,7 +10,8 @@ p. Two facts follow.
   below σ'(0) = 0.6. So the least Lipschitz constant is σ'(min(z, p)).
 
 For GELU p = √2, for hardswish the kink 3. For the others p is the root of σ'' as a float64; since σ''(p) = 0, its
-rounding does not move σ'(p).
+rounding does not move σ'(p). On the left σ falls from 0 to its minimum at -v and then rises to 0: v is 3/2 for
+hardswish, and for the others the root of σ' as a float64, whose rounding does not move σ(-v) as σ'(-v) = 0.
 Paper: the table of activations.
 """
 
@@ -22,12 +23,15 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
-from .facts import Activation, Array, Reflection
+from .facts import Activation
+from .laws import Reflection
+from .ranges import Array
 from .smooth import softplus_of
 
-_GELU_TANH_PEAK = 1.4185040087908283
-_SILU_PEAK = 2.3993572805154675  # x tanh(x/2) = 2
-_MISH_PEAK = 1.4905711794854284
+_GELU_TANH_PEAK, _GELU_TANH_VALLEY = 1.4185040087908283, 0.7524614220710163
+_SILU_PEAK, _SILU_VALLEY = 2.3993572805154675, 1.2784645427610737  # the peak solves x tanh(x/2) = 2
+_MISH_PEAK, _MISH_VALLEY = 1.4905711794854284, 1.1924312145154952
+_GELU_VALLEY = 0.7517915246935645
 _CUBIC = 0.044715  # Hendrycks & Gimpel, arXiv:1606.08415
 
 
@@ -37,6 +41,7 @@ def _gated(
     gate: Callable[[Array], Array],
     slope: Callable[[Array], Array],
     peak: float,
+    valley: float,
     keywords: dict[str, str] | None = None,
 ) -> Activation:
     return Activation(
@@ -47,6 +52,7 @@ def _gated(
         steepest=lambda z: slope(np.minimum(z, peak)),
         largest=lambda z: z * gate(z),
         reflection=None if name == "mish" else Reflection(1, -1.0, 0.0),
+        valley=valley,
         torch_keywords=keywords or {},
     )
 
@@ -59,6 +65,7 @@ def gelu() -> Activation:
         gate=special.ndtr,
         slope=lambda x: special.ndtr(x) + x * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi),
         peak=math.sqrt(2),
+        valley=_GELU_VALLEY,
     )
 
 
@@ -74,7 +81,7 @@ def gelu_tanh() -> Activation:
         return g + x * g * (1 - g) * 2 * scale * (1 + 3 * _CUBIC * x**2)
 
     formula = r"\frac{x}{2}\,(1 + \tanh(\sqrt{\frac{2}{\pi}}\,(x + 0.044715\,x^{3})))"
-    return _gated("gelu_tanh", formula, gate, slope, _GELU_TANH_PEAK, {"approximate": "tanh"})
+    return _gated("gelu_tanh", formula, gate, slope, _GELU_TANH_PEAK, _GELU_TANH_VALLEY, {"approximate": "tanh"})
 
 
 def silu() -> Activation:
@@ -85,6 +92,7 @@ def silu() -> Activation:
         gate=special.expit,
         slope=lambda x: special.expit(x) * (1 + x * special.expit(-x)),
         peak=_SILU_PEAK,
+        valley=_SILU_VALLEY,
     )
 
 
@@ -96,6 +104,7 @@ def hardswish() -> Activation:
         gate=lambda x: np.clip(x / 6 + 0.5, 0.0, 1.0),
         slope=lambda x: x / 3 + 0.5,
         peak=3.0,
+        valley=1.5,
     )
 
 
@@ -111,4 +120,5 @@ def mish() -> Activation:
         gate=gate,
         slope=lambda x: gate(x) + x * (1 - gate(x) ** 2) * special.expit(x),
         peak=_MISH_PEAK,
+        valley=_MISH_VALLEY,
     )

@@ -13,8 +13,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ..validation import check_numeric, check_real
-from .facts import EVEN, ODD, Activation, Array, Reflection
+from ..validation import check_finite, check_real
+from .facts import Activation
+from .laws import EVEN, ODD, Reflection
+from .ranges import Array
 
 
 def _bent_line(name: str, formula: str, torch: str, a: float) -> Activation:
@@ -69,18 +71,16 @@ def prelu(weight: npt.ArrayLike = 0.25) -> Activation:
         facts,
         function=lambda x: np.maximum(0.0, x) + _along_channels(slopes, x) * np.minimum(0.0, x),
         reflection=facts.reflection if (slopes == slopes[0]).all() else None,
-        per_channel=per_channel,
+        channels=slopes.size if per_channel else None,
         parameters={"weight": value},
         torch_keywords={"weight": tuple(slopes.tolist())},
     )
 
 
 def _check_slopes(weight: npt.ArrayLike) -> Array:
-    slopes = check_numeric("weight", weight)
+    slopes = check_finite("weight", weight)
     if slopes.ndim > 1 or slopes.size == 0:
         raise ValueError(f"weight must be one slope or a 1-d array of slopes, got shape {slopes.shape}")
-    if not np.isfinite(slopes).all():
-        raise ValueError(f"weight must be finite, got {float(slopes[~np.isfinite(slopes)].flat[0])!r}")
     return slopes.reshape(-1)
 
 

@@ -13,7 +13,9 @@ import numpy as np
 from scipy import special
 
 from ..validation import check_positive, check_real
-from .facts import EVEN, ODD, Activation, Array, Reflection
+from .facts import Activation
+from .laws import EVEN, ODD, Reflection
+from .ranges import Array
 
 # Klambauer et al., "Self-Normalizing Neural Networks", NeurIPS 2017: the fixed point (mean 0, variance 1).
 _SELU_ALPHA = 1.6732632423543772
@@ -121,11 +123,17 @@ def selu() -> Activation:
 def celu(alpha: float = 1.0) -> Activation:
     """Return the facts of x for x > 0 and α(e^{x/α} - 1) below, α > 0: continuously differentiable, σ' ≤ 1."""
     a = float(check_positive("alpha", check_real("alpha", alpha)))
+
+    def celu_of(x: Array) -> Array:
+        left = np.minimum(0.0, x)
+        t = left / a  # may underflow for a large α; near 0 the series needs no division to be undone
+        return np.maximum(0.0, x) + np.where(t > -1e-8, left * (1 + t / 2), a * np.expm1(t))
+
     return Activation(
         name="celu",
         formula=r"\max(0, x) + \alpha\,\min(0, e^{\frac{x}{\alpha}} - 1)",
         torch="nn.functional.celu",
-        function=lambda x: np.maximum(0.0, x) + a * np.expm1(np.minimum(0.0, x) / a),
+        function=celu_of,
         steepest=lambda z: 1.0,
         largest=lambda z: z,
         parameters={"alpha": a},
@@ -157,6 +165,7 @@ def cosine() -> Activation:
         largest=lambda z: 1.0,
         reflection=EVEN,
         at_zero=1.0,
+        valley=math.pi,
     )
 
 

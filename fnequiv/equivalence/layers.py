@@ -1,25 +1,28 @@
-"""Read a feedforward network off its modules or its tensors: which layers, in which order, with which activations.
+"""Read a feedforward network off the names and shapes of its tensors: which layers, in which order.
 
 Notation. Layer l holds W^(l) [d_l, d_{l-1}], b^(l) [d_l] and, where a PReLU follows, its slopes [d_l] or [1].
+A *chain* is an order of the matrices in which the columns of each match the rows of the one before.
 Definition 1 and Proposition 1 of Shen (2024) speak of such networks. Chapter: "Functional equivalence".
+
+Files store names in alphabetical order, so the order of a mapping proves nothing. Numbers do: two names first differ in
+one of the parts between their dots, and where those parts differ by numbers alone (``2`` and ``10``, ``fc1`` and
+``fc2``), the lower comes first. What the numbers leave open, the shapes have to settle.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cmp_to_key
 from itertools import pairwise
 
 import torch
 
-from ..activations import Activation
-from ..activations import get as get_activation
+Shapes = Mapping[str, tuple[int, ...]]
 
-Activations = str | Activation | Sequence[str | Activation]
-
-# What may stand between two linear layers without changing what a neuron is (Dropout: in evaluation mode).
-_TRANSPARENT = (torch.nn.Identity, torch.nn.Dropout, torch.nn.Flatten)
+# Orders are tried depth first; beyond so many partial ones the shapes are called undecided.
+_MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -40,147 +43,67 @@ class Layer:
 def layers_of(params: Mapping[str, torch.Tensor]) -> list[Layer]:
     """Return the layers of a parameter set in the order of the computation.
 
-    Names that differ only by numbers (``0.weight``, ``2.weight``; ``fc1.weight``, ``fc2.weight``) are ordered by those
-    numbers, because files often store names in alphabetical order; any others by their order in the mapping.
-
-    Raises
-    ------
-    ValueError
-        If the tensors are not those of a chain of linear layers.
-
-    Examples
-    --------
-    >>> [layer.weight for layer in layers_of({"fc10.weight": torch.ones(1, 2), "fc2.weight": torch.ones(2, 3)})]
-    ['fc2.weight', 'fc10.weight']
-    """
-    return chain_of({name: tuple(tensor.shape) for name, tensor in params.items()})
-
-
-def activations_of(network: torch.nn.Sequential) -> tuple[Activation, ...]:
-    """Return the facts of the activation behind each hidden layer of a ``torch.nn.Sequential``.
-
-    Dropout, Flatten and Identity are passed over: in evaluation mode they change nothing between linear layers.
+    Names that differ by numbers (``0.weight``, ``2.weight``; ``fc1.weight``, ``fc2.weight``) are ordered by those.
+    Names that differ otherwise (``net.0.weight``, ``out.weight``) are ordered by their shapes, if one order alone is a
+    chain. The order of the mapping never counts. A bias is called like its weight, with ``bias`` at the end; any other
+    vector has to be the slope of a PReLU, whose name ends in ``weight``. Names and shapes cannot tell an embedding from
+    a layer, nor a residual block from two layers of a chain: where that is in doubt, read a Sequential.
 
     Raises
     ------
     TypeError
-        If ``network`` is no ``torch.nn.Sequential``.
+        If ``params`` is no mapping from names to tensors.
     ValueError
-        If it holds another kind of module, or two activations in one gap between linear layers.
+        If the tensors are not those of a chain of linear layers, or of several chains with nothing to choose by.
 
     Examples
     --------
-    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LeakyReLU(0.2), torch.nn.Linear(3, 1))
-    >>> activations_of(net)[0].name
-    'leaky_relu'
+    >>> theta = {"fc10.weight": torch.ones(4, 2), "fc2.weight": torch.ones(2, 3), "head.weight": torch.ones(1, 4)}
+    >>> [layer.weight for layer in layers_of(theta)]
+    ['fc2.weight', 'fc10.weight', 'head.weight']
     """
-    if not isinstance(network, torch.nn.Sequential):
-        raise TypeError(f"expected a torch.nn.Sequential, got {type(network).__name__}")
-    _check_plain(network)
-    # named_children would pass over a module that is used a second time
-    modules = [(name, module) for name, module in network._modules.items() if not isinstance(module, _TRANSPARENT)]
-    places = [index for index, (_, module) in enumerate(modules) if isinstance(module, torch.nn.Linear)]
-    if not places or places[0] != 0:
-        raise ValueError("the network must begin with a torch.nn.Linear layer")
-    facts = []
-    for start, stop in pairwise(places):
-        between = [_facts_of(name, module) for name, module in modules[start + 1 : stop]]
-        if len(between) > 1:
-            raise ValueError(f"two activations follow module {modules[start][0]!r}: the spec needs one a layer")
-        facts.append(between[0] if between else get_activation("identity"))
-    return tuple(facts)
+    return chain_of(shapes_of(params))
 
 
-def _check_plain(network: torch.nn.Sequential) -> None:
-    if type(network).forward is not torch.nn.Sequential.forward:
-        raise ValueError(f"{type(network).__name__} has a forward of its own: only a plain Sequential is read")
-    seen: dict[int, str] = {}
-    for name, parameter in network.named_parameters(remove_duplicate=False):
-        first = seen.setdefault(id(parameter), name)
-        if first != name:
-            raise ValueError(f"{name!r} is {first!r}: tied weights move together, which no spec of a chain allows")
-
-
-# torch.nn class -> our name, and its attributes by our parameter names
-_MODULES: dict[str, tuple[str, dict[str, str]]] = {
-    "ReLU": ("relu", {}),
-    "LeakyReLU": ("leaky_relu", {"negative_slope": "negative_slope"}),
-    "PReLU": ("prelu", {}),
-    "Tanh": ("tanh", {}),
-    "Sigmoid": ("sigmoid", {}),
-    "Softplus": ("softplus", {"beta": "beta"}),
-    "ELU": ("elu", {"alpha": "alpha"}),
-    "SELU": ("selu", {}),
-    "SiLU": ("silu", {}),
-    "Mish": ("mish", {}),
-    "Softsign": ("softsign", {}),
-    "Hardtanh": ("hardtanh", {"min_val": "min_val", "max_val": "max_val"}),
-    "ReLU6": ("relu6", {}),
-}
-
-
-def _facts_of(name: str, module: torch.nn.Module) -> Activation:
-    if type(module) is torch.nn.GELU:
-        return get_activation("gelu" if module.approximate == "none" else "gelu_tanh")
-    kind = type(module).__name__
-    if type(module).__module__ != "torch.nn.modules.activation" or kind not in _MODULES:
-        raise ValueError(f"module {name!r} is a {kind}: only Linear layers and {sorted([*_MODULES, 'GELU'])} are read")
-    known, attributes = _MODULES[kind]
-    return get_activation(known, **{ours: getattr(module, theirs) for ours, theirs in attributes.items()})
-
-
-def facts_a_layer(activation: Activations, hidden: int) -> list[Activation]:
-    """Return the facts of ``hidden`` activations, given one for all or one for each.
+def shapes_of(params: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor by name.
 
     Raises
     ------
-    ValueError
-        If a name is unknown, or the number of activations is not ``hidden``.
+    TypeError
+        If ``params`` is no mapping, a name is no string, or a value no tensor.
+
+    Examples
+    --------
+    >>> shapes_of({"0.weight": torch.ones(2, 3)})
+    {'0.weight': (2, 3)}
     """
-    if isinstance(activation, (str, Activation)):
-        return [get_activation(activation)] * hidden
-    facts = [get_activation(one) for one in activation]
-    if len(facts) != hidden:
-        raise ValueError(f"the network has {hidden} hidden layers, got {len(facts)} activations: name one for each")
-    return facts
+    if not isinstance(params, Mapping):
+        hint = ": pass its state_dict()" if isinstance(params, torch.nn.Module) else ""
+        raise TypeError(f"params must map names to tensors, as state_dict() does, got {type(params).__name__}{hint}")
+    for name, tensor in params.items():
+        if not isinstance(name, str):
+            raise TypeError(f"params must map names to tensors, got the key {name!r}: names are strings")
+        if not isinstance(tensor, torch.Tensor):
+            hint = "pass the tensors in it" if isinstance(tensor, Mapping) else "torch.as_tensor makes one of an array"
+            raise TypeError(f"tensor {name!r} must be a torch.Tensor, got {type(tensor).__name__}: {hint}")
+    return {name: tuple(tensor.shape) for name, tensor in params.items()}
 
 
-def facts_of_layers(layers: Sequence[Layer], activation: Activations) -> list[Activation]:
-    """Return the facts for each hidden layer, and raise unless slopes stand behind PReLUs and nowhere else.
+def chain_of(shapes: Shapes) -> list[Layer]:
+    """Return the layers of :func:`layers_of` from the tensors' names and shapes alone.
 
-    Raises
-    ------
-    ValueError
-        If the number of activations is wrong, a PReLU lacks its slope, or another activation has one.
+    Examples
+    --------
+    >>> chain_of({"1.weight": (3,), "2.weight": (1, 3), "0.weight": (3, 2)})[0]
+    Layer(weight='0.weight', bias=None, slope='1.weight')
     """
-    facts = facts_a_layer(activation, len(layers) - 1)
-    for layer, fact in zip(layers, facts, strict=False):
-        if fact.name == "prelu" and layer.slope is None:
-            raise ValueError(
-                f"a PReLU follows {layer.weight!r} but its slope is missing: add the tensor to the mapping"
-            )
-        if fact.name != "prelu" and layer.slope is not None:
-            raise ValueError(
-                f"tensor {layer.slope!r} would be a PReLU's slope, but {fact.name!r} follows {layer.weight!r}"
-            )
-    return facts
-
-
-def chain_of(shapes: Mapping[str, tuple[int, ...]]) -> list[Layer]:
-    """Return the layers of :func:`layers_of` from the tensors' names and shapes alone."""
     weights = [name for name, shape in shapes.items() if len(shape) == 2]
-    if len({re.sub(r"\d+", "#", name) for name in weights}) == 1:
-        weights.sort(key=_numbers)
     if not weights:
         raise ValueError(f"no weight matrix among {list(shapes)}: pass the tensors of linear layers")
     rest = {name: shape for name, shape in shapes.items() if len(shape) != 2}
     layers = []
-    for index, weight in enumerate(weights):
-        if index and shapes[weight][1] != shapes[weights[index - 1]][0]:
-            raise ValueError(
-                f"the columns of {weight!r} {shapes[weight]} do not match the rows of "
-                f"{weights[index - 1]!r} {shapes[weights[index - 1]]}: these tensors are no chain of layers"
-            )
+    for weight in _in_order(weights, shapes):
         bias = weight.removesuffix("weight") + "bias"
         has_bias = rest.pop(bias, None)
         if has_bias not in (None, (shapes[weight][0],)):
@@ -191,18 +114,94 @@ def chain_of(shapes: Mapping[str, tuple[int, ...]]) -> list[Layer]:
     return layers
 
 
-def _attach_slope(
-    layers: list[Layer], name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]
-) -> None:
-    """Give a vector that is no bias, the slope of a PReLU, to the hidden layer before it by number."""
-    before = [index for index, layer in enumerate(layers) if _numbers(layer.weight) < _numbers(name)]
-    if before and before[-1] < len(layers) - 1:
-        host = layers[before[-1]]
-        if host.slope is None and shape in ((1,), (shapes[host.weight][0],)):
-            layers[before[-1]] = Layer(host.weight, host.bias, slope=name)
-            return
-    raise ValueError(f"tensor {name!r} of shape {shape} belongs to no hidden layer: this is another kind of network")
+def check_chain(weights: Sequence[str], shapes: Shapes) -> None:
+    """Raise unless the columns of each matrix match the rows of the one before.
+
+    Raises
+    ------
+    ValueError
+        Naming the first pair that does not.
+    """
+    for first, second in pairwise(weights):
+        if not _chains(first, second, shapes):
+            raise ValueError(
+                f"the columns of {second!r} {shapes[second]} do not match the rows of {first!r} {shapes[first]}: "
+                "these tensors are no chain of layers, each [outputs, inputs]"
+            )
 
 
-def _numbers(name: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", name)]
+def _chains(first: str, second: str, shapes: Shapes) -> bool:
+    return shapes[first][0] == shapes[second][1]
+
+
+def _in_order(weights: Sequence[str], shapes: Shapes) -> Sequence[str]:
+    by_number = sorted(weights, key=cmp_to_key(_compare))
+    if all(_compare(first, second) < 0 for first, second in pairwise(by_number)):
+        check_chain(by_number, shapes)
+        return by_number
+    orders = _orders(weights, shapes)
+    if not orders:
+        listed = ", ".join(f"{name!r} {shapes[name]}" for name in weights)
+        raise ValueError(f"in no order do the columns of each match the rows before: {listed} are no chain of layers")
+    if len(orders) > 1:
+        listed = " and ".join(" -> ".join(order) for order in orders)
+        raise ValueError(
+            f"several orders are a chain of layers, as {listed}, and the names do not say which is computed: number "
+            "all of them alike (0.weight, 1.weight, ...), or pass a torch.nn.Sequential"
+        )
+    return orders[0]
+
+
+def _orders(weights: Sequence[str], shapes: Shapes) -> list[tuple[str, ...]]:
+    """Return up to two of the orders that are chains and keep to the numbers."""
+    earlier = {name: {other for other in weights if _compare(other, name) < 0} for name in weights}
+    found: list[tuple[str, ...]] = []
+    stack: list[tuple[str, ...]] = [()]
+    for _ in range(_MOST_STEPS):
+        if not stack or len(found) == 2:
+            return found
+        chain = stack.pop()
+        if len(chain) == len(weights):
+            found.append(chain)
+            continue
+        ready = [name for name in weights if name not in chain and earlier[name].issubset(chain)]
+        stack += [(*chain, name) for name in reversed(ready) if not chain or _chains(chain[-1], name, shapes)]
+    raise ValueError(
+        f"too many orders of {list(weights)} to try: number the names by the order of the computation "
+        "(0.weight, 1.weight, ...), or pass a torch.nn.Sequential"
+    )
+
+
+def _compare(first: str, second: str) -> int:
+    """Return -1 or 1 if the numbers say that ``first`` comes before or after ``second``, 0 if they say nothing."""
+    for one, other in zip(first.split("."), second.split("."), strict=False):
+        if one != other:
+            if re.sub(r"\d+", "#", one) != re.sub(r"\d+", "#", other):
+                return 0
+            mine, theirs = ([int(number) for number in re.findall(r"\d+", part)] for part in (one, other))
+            return (mine > theirs) - (mine < theirs)
+    return 0
+
+
+def _attach_slope(layers: list[Layer], name: str, shape: tuple[int, ...], shapes: Shapes) -> None:
+    """Give a vector that is no bias, the slope of a PReLU, to the one hidden layer that it fits."""
+    hosts = [
+        index
+        for index, (layer, following) in enumerate(pairwise(layers))
+        if layer.slope is None
+        and shape in ((1,), (shapes[layer.weight][0],))
+        and _compare(layer.weight, name) <= 0 <= _compare(following.weight, name)
+        and name.endswith("weight")  # as PyTorch calls them; a bias of another name must not pass for slopes
+    ]
+    if not hosts:
+        raise ValueError(
+            f"tensor {name!r} of shape {shape} belongs to no hidden layer: a bias is called like its weight (fc.bias "
+            "and fc.weight), the slopes of a PReLU are a .weight too, and other networks than chains are not read"
+        )
+    if len(hosts) > 1:
+        places = " or ".join(repr(layers[index].weight) for index in hosts)
+        raise ValueError(
+            f"tensor {name!r} of shape {shape} may be the slope of the PReLU behind {places}: name the tensors by "
+            "their place (0.weight, 1.weight, ...), or pass a torch.nn.Sequential"
+        )
+    layers[hosts[0]] = replace(layers[hosts[0]], slope=name)

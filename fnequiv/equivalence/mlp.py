@@ -20,7 +20,10 @@ import torch
 from ..activations import Activation
 from ..symmetry import Axis, Block, SymmetrySpec
 from ..validation import check_widths
-from .layers import Activations, activations_of, chain_of, facts_a_layer, facts_of_layers, layers_of
+from .hidden import Activations, facts_a_layer, facts_of_layers
+from .layers import Layer, chain_of, layers_of, shapes_of
+from .sequential import activations_of, read_sequential
+from .tied import check_untied
 
 __all__ = ["activations_of", "forward", "init", "layers_of", "spec"]
 
@@ -45,7 +48,7 @@ def init(
     activation
         Needed only for ``"prelu"``, which adds slopes ``"1.weight"`` [d_1], …, all 1/4.
     bias
-        Whether layers have biases.
+        Whether layers have biases, True or False.
     dtype, device
         Floating dtype of the tensors, and where they live (the generator's device if left out).
 
@@ -57,9 +60,9 @@ def init(
     Raises
     ------
     TypeError
-        If ``generator`` is no ``torch.Generator``, ``dtype`` is not floating, or a width is no integer.
+        If ``generator`` is no ``torch.Generator``, ``dtype`` is not floating, ``bias`` no bool, or a width no integer.
     ValueError
-        If a width is below 1.
+        If a width is below 1, or an activation is unknown.
 
     Examples
     --------
@@ -71,16 +74,17 @@ def init(
         raise TypeError(f"generator must be a torch.Generator, got {generator!r}: torch.Generator().manual_seed(0)")
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise TypeError(f"dtype must be a floating torch dtype, got {dtype!r}")
-    params = {}
-    for name, shape in _shapes(widths, activation or "identity", bias).items():
-        params[name] = torch.full(shape, 0.25, dtype=dtype, device=device or generator.device)
+    shapes = _shapes(widths, "identity" if activation is None else activation, bias)
+    device = generator.device if device is None else device
+    params = {name: torch.full(shape, 0.25, dtype=dtype, device=device) for name, shape in shapes.items()}
+    for name, tensor in params.items():
         layer = int(name.split(".")[0])
         if layer % 2 == 0:
-            params[name].uniform_(-1, 1, generator=generator).div_(math.sqrt(widths[layer // 2]))
+            tensor.uniform_(-1, 1, generator=generator).div_(math.sqrt(widths[layer // 2]))
     return params
 
 
-def forward(params: Mapping[str, torch.Tensor], x: torch.Tensor, activation: Activations) -> torch.Tensor:
+def forward(params: Mapping[str, torch.Tensor], x: torch.Tensor, activation: Activations | None = None) -> torch.Tensor:
     """Evaluate f(x; θ).
 
     Parameters
@@ -90,19 +94,23 @@ def forward(params: Mapping[str, torch.Tensor], x: torch.Tensor, activation: Act
     x
         Inputs, shape (…, d_0), of the parameters' dtype.
     activation
-        Name or facts of σ for all hidden layers, or one for each.
+        σ for all hidden layers, or one for each: a name, its facts, or a ``torch.nn`` module like ``nn.ReLU()``. Only
+        a network without hidden layers can do without. The slopes of a PReLU are those in ``params``, one for each
+        entry of the last axis (``nn.PReLU`` takes axis 1, which is the same for inputs of shape (batch, d_0)).
 
     Returns
     -------
     torch.Tensor
-        Outputs (logits), shape (…, d_{L+1}).
+        Outputs (logits), shape (…, d_{L+1}): what a Sequential gives before any module behind its last Linear layer.
 
     Raises
     ------
     TypeError
-        If ``x`` is no tensor of the parameters' dtype.
+        If ``params`` maps no names to tensors of one floating dtype, ``x`` is no tensor of that dtype, or an activation
+        is missing or none.
     ValueError
-        If an activation is unknown, their number is not L, or ``x`` does not end in d_0.
+        If the tensors do not form a chain of layers, an activation is unknown, their number is not L, or ``x`` does
+        not end in d_0.
 
     Examples
     --------
@@ -111,11 +119,10 @@ def forward(params: Mapping[str, torch.Tensor], x: torch.Tensor, activation: Act
     [[6.0], [0.0]]
     """
     layers = layers_of(params)
-    weight = params[layers[0].weight]
-    if not isinstance(x, torch.Tensor) or x.dtype != weight.dtype:
-        raise TypeError(f"x must be a tensor of {weight.dtype}, got {getattr(x, 'dtype', type(x).__name__)}")
-    if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
-        raise ValueError(f"x must have shape (..., d_0) with d_0 = {weight.shape[1]}, got {tuple(x.shape)}")
+    width = params[layers[0].weight].shape[1]
+    _check_input(params, x)
+    if x.ndim == 0 or x.shape[-1] != width:
+        raise ValueError(f"x must have shape (..., d_0) with d_0 = {width}, got {tuple(x.shape)}")
     facts = facts_of_layers(layers, activation)
     for index, layer in enumerate(layers):
         x = torch.nn.functional.linear(x, params[layer.weight], params[layer.bias] if layer.bias else None)
@@ -130,30 +137,37 @@ def spec(
     *,
     bias: bool = True,
 ) -> SymmetrySpec:
-    """Return every symmetry of a feedforward network: permutations, and what its activations add.
+    """Return every permutation, flip and scale of the hidden neurons of a feedforward network.
 
-    Block ``layer{l}`` acts on the rows of W^(l) and b^(l) and on the columns of W^(l+1). Odd or even
-    activations let its units be flipped, homogeneous ones let them be rescaled.
+    Block ``layer{l}`` acts on the rows of W^(l) and b^(l) and on the columns of W^(l+1). Odd or even activations let
+    its units be flipped, homogeneous ones let them be rescaled. A function may have more symmetries: identity layers
+    mix all their neurons, and particular weights (zero rows, equal rows) bring their own.
 
     Parameters
     ----------
     network
-        The widths (d_0, …, d_{L+1}); or a ``torch.nn.Sequential`` of Linear layers and activations; or
-        its ``state_dict()``, whose layers are read off the tensors' names and shapes.
+        The widths (d_0, …, d_{L+1}); or a ``torch.nn.Sequential`` of Linear layers and activations in evaluation mode,
+        as :func:`~fnequiv.equivalence.sequential.activations_of` reads it; or a ``state_dict()``, as
+        :func:`~fnequiv.equivalence.layers.layers_of` does. An activation or a softmax behind the last Linear layer
+        changes f and no symmetry.
     activation
-        σ for all hidden layers, or one for each. A Sequential brings its own, so leave it out there.
+        σ for all hidden layers, or one for each: a name, its facts, or a ``torch.nn`` module like ``nn.ReLU()``. A
+        Sequential brings its own, so leave it out there.
     bias
-        Whether layers have biases (asked of widths only).
+        Whether layers have biases; only widths leave that open.
 
     Raises
     ------
     TypeError
-        If the network is of another type, or ``activation`` is missing or superfluous.
+        If the network is of another type, or ``activation`` or ``bias`` is missing, superfluous or of another type.
     ValueError
-        If an activation is unknown, a width is below 1, or the tensors do not form a chain of layers.
+        If an activation is unknown, a width is below 1, the tensors do not form a chain of layers, weights are tied,
+        or a module may compute something else than its class says.
 
     Notes
     -----
+    A PReLU whose slopes are stored in a tensor is of kind ``scaled`` whatever they are: slopes that are all 1 or all -1
+    admit flips too, but training moves them.
     Source: Proposition 1, Examples 1-3 of Shen (2024).
 
     Examples
@@ -163,19 +177,7 @@ def spec(
     >>> spec(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))).continuous_dimension()
     3
     """
-    if isinstance(network, torch.nn.Sequential):
-        if activation is not None:
-            raise TypeError(f"a Sequential brings its own activations: leave out {activation!r}")
-        activation = activations_of(network)
-        network = network.state_dict()
-    if activation is None:
-        raise TypeError("name the activation of the hidden layers, as in spec((2, 3, 1), 'relu')")
-    if isinstance(network, Mapping):
-        shapes = {name: tuple(tensor.shape) for name, tensor in network.items()}
-    else:
-        shapes = _shapes(network, activation, bias)
-    layers = chain_of(shapes)
-    facts = facts_of_layers(layers, activation)
+    layers, facts, shapes = _read(network, activation, bias)
     blocks = []
     for index, fact in enumerate(facts):
         layer, following = layers[index], layers[index + 1]
@@ -186,18 +188,54 @@ def spec(
         if layer.slope and shapes[layer.slope] == (size,):
             axes.append(Axis(layer.slope, 0, "carry"))
         blocks.append(Block.behind(f"layer{index + 1}", size, fact, axes))
+    params = network.state_dict(keep_vars=True) if isinstance(network, torch.nn.Module) else network
+    if isinstance(params, Mapping):
+        check_untied(params, {axis.tensor for block in blocks for axis in block.axes})
     return SymmetrySpec(tuple(blocks), shapes)
 
 
+def _read(
+    network: object, activation: Activations | None, bias: bool
+) -> tuple[list[Layer], list[Activation], dict[str, tuple[int, ...]]]:
+    if isinstance(network, (torch.nn.Module, Mapping)) and bias is not True:
+        raise TypeError(f"only widths leave the biases open: leave out bias={bias!r}, the tensors tell")
+    if isinstance(network, torch.nn.Module):
+        layers, facts = read_sequential(network)
+        if activation is not None:
+            raise TypeError(f"a Sequential brings its own activations: leave out {activation!r}")
+        return layers, facts, shapes_of(network.state_dict())
+    shapes = shapes_of(network) if isinstance(network, Mapping) else _shapes(network, activation, bias)
+    layers = chain_of(shapes)
+    return layers, facts_of_layers(layers, activation), shapes
+
+
+def _check_input(params: Mapping[str, torch.Tensor], x: object) -> None:
+    dtypes = {tensor.dtype for tensor in params.values()}
+    if len(dtypes) > 1 or not all(dtype.is_floating_point for dtype in dtypes):
+        raise TypeError(f"params must be of one floating dtype, got {sorted(map(str, dtypes))}: convert them first")
+    (dtype,) = dtypes
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(
+            f"x must be a torch.Tensor, got {type(x).__name__}: torch.as_tensor(x, dtype={dtype}) makes one"
+        )
+    if x.dtype != dtype:
+        raise TypeError(f"x must be a tensor of {dtype}, got {x.dtype}: x.to({dtype}) converts it")
+
+
 def _evaluate(facts: Activation, z: torch.Tensor, slope: torch.Tensor | None) -> torch.Tensor:
-    function = reduce(getattr, facts.torch.split("."), torch)
     if slope is not None:
         return torch.nn.functional.prelu(z.reshape(-1, z.shape[-1]), slope).reshape(z.shape)
+    try:
+        function = reduce(getattr, facts.torch.split("."), torch)
+    except AttributeError:
+        raise ValueError(f"activation {facts.name!r} is torch.{facts.torch}, which PyTorch does not have") from None
     return function(z, **facts.torch_keywords)  # type: ignore[operator]
 
 
-def _shapes(widths: Sequence[int], activation: Activations, bias: bool) -> dict[str, tuple[int, ...]]:
+def _shapes(widths: object, activation: Activations | None, bias: bool) -> dict[str, tuple[int, ...]]:
     widths = check_widths(widths)
+    if not isinstance(bias, bool):
+        raise TypeError(f"bias must be True or False, got {bias!r}")
     facts = facts_a_layer(activation, len(widths) - 2)
     shapes: dict[str, tuple[int, ...]] = {}
     for index, (fan_in, fan_out) in enumerate(pairwise(widths)):

@@ -25,7 +25,8 @@ from ipywidgets.widgets.widget_string import HTMLStyle
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from fnequiv.widgets.svg import labelled, rendered, static_image
+from fnequiv.validation import shown
+from fnequiv.widgets.svg import figures_closed, labelled, rendered, static_image
 
 #: More frames than this are refused: beyond it nobody waits for the drawing, nor for the page.
 FRAME_LIMIT = 200
@@ -117,7 +118,7 @@ def explore(
     <Explorer of width, sign: 6 frames, 3 distinct, 618 bytes>
     """
     if not callable(draw):
-        raise TypeError(f"draw must be callable, got {draw!r}: pass a function of the parameters")
+        raise TypeError(f"draw must be callable, got {shown(draw)}: pass a function of the parameters")
     if not parameters:
         raise ValueError("explore needs at least one parameter: pass its values, as in width=[1, 2, 4]")
     grids = {name: _labelled(name, values) for name, values in parameters.items()}
@@ -131,7 +132,8 @@ def explore(
     points = itertools.product(*(grid.items() for grid in grids.values()))
     for point in tqdm(points, total=count, desc="drawing frames", delay=5, leave=False, disable=None):
         values = dict(zip(grids, (value for _, value in point), strict=True))
-        frame = labelled(rendered(draw(**values)), describe(values))
+        with figures_closed():
+            frame = labelled(rendered(draw(**values)), describe(values))
         frames[tuple(label for label, _ in point)] = known.setdefault(frame, frame)
     explorer = Explorer(_controls(grids), frames)
     if explorer.weight > WEIGHT_LIMIT:
@@ -145,12 +147,12 @@ def explore(
 
 def _labelled(name: str, values: Iterable[Any] | Mapping[str, Any]) -> dict[str, Any]:
     """The values of a parameter by the label that its control shows."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} must be an iterable of values, got {values!r}: pass a list such as [1, 2, 4]")
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
+        raise TypeError(f"{name} must be an iterable of values, got {shown(values)}: pass a list such as [1, 2, 4]")
     if isinstance(values, Mapping):
         pairs = [(str(label), value) for label, value in values.items()]
     else:
-        plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+        plain = [_plain(value) for value in values]
         pairs = [(f"{value:.4g}" if isinstance(value, float) else str(value), value) for value in plain]
     if len(pairs) < 2:
         raise ValueError(f"{name} must have at least two values, got {len(pairs)}: fix a single one inside draw")
@@ -161,11 +163,19 @@ def _labelled(name: str, values: Iterable[Any] | Mapping[str, Any]) -> dict[str,
     return dict(pairs)
 
 
+def _plain(value: Any) -> Any:
+    """Python's own number for a scalar of NumPy or a 0-d tensor of PyTorch, anything else as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
 def _alternative(draw: Callable[..., Any], alt: object) -> Callable[[dict[str, Any]], str]:
     if alt is None:
         alt = (draw.__doc__ or "").strip().split("\n")[0]
     if not isinstance(alt, str) and not callable(alt):
-        raise TypeError(f"alt must be a text or a function of the parameters, got {alt!r}")
+        raise TypeError(
+            f"alt must be a text or a function of the parameters, got {shown(alt)}: "
+            "a parameter of draw's cannot be called alt, so give that one another name"
+        )
 
     def describe(values: dict[str, Any]) -> str:
         text = alt(**values) if callable(alt) else alt

@@ -11,12 +11,39 @@ import hashlib
 import html
 import io
 import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
+from fnequiv.validation import shown
+
+# An opening tag, whatever its quoted attributes hold.
+_ROOT = re.compile(r"""<svg\b(?:[^>"']|"[^"]*"|'[^']*')*>""")
+
+
+@contextmanager
+def figures_closed() -> Iterator[None]:
+    """Close the pyplot figures that were opened inside, whatever happens there: a notebook would show them as well.
+
+    Examples
+    --------
+    >>> with figures_closed():
+    ...     _ = plt.figure()
+    >>> plt.get_fignums()
+    []
+    """
+    before = set(plt.get_fignums())
+    try:
+        yield
+    finally:
+        for number in set(plt.get_fignums()) - before:
+            plt.close(number)
 
 
 def rendered(drawn: object) -> str:
@@ -32,7 +59,7 @@ def rendered(drawn: object) -> str:
     TypeError
         If it is neither.
     ValueError
-        If the text holds no SVG with a ``viewBox``: without one it could not shrink.
+        If the text holds no well-formed SVG, or one without a ``viewBox``: it could not shrink.
 
     Examples
     --------
@@ -40,13 +67,10 @@ def rendered(drawn: object) -> str:
     '<svg viewBox="0 0 9 1"></svg>'
     """
     if isinstance(drawn, str):
-        found = re.search(r"<svg\b.*</svg>", drawn, re.DOTALL)
-        if not found or "viewBox" not in found[0].split(">")[0]:
-            raise ValueError(f"draw must return an SVG with a viewBox, so that it fits a phone, got {drawn[:60]!r}")
-        return found[0]
+        return _parsed(drawn)
     if not isinstance(drawn, Figure):
         raise TypeError(
-            f"draw must return a matplotlib Figure or the text of an SVG, got {drawn!r}: end it with `return fig`"
+            f"draw must return a matplotlib Figure or the text of an SVG, got {shown(drawn)}: end it with `return fig`"
         )
     # All frames of one size (no tight box), letters as outlines (no font needed), the same bytes every time.
     settings: Any = {"svg.fonttype": "path", "svg.hashsalt": "fnequiv", "savefig.bbox": "standard"}
@@ -55,6 +79,28 @@ def rendered(drawn: object) -> str:
         drawn.savefig(buffer, format="svg")
     plt.close(drawn)
     return _compact(buffer.getvalue())
+
+
+def _parsed(text: str) -> str:
+    found = re.search(r"<svg\b.*</svg>", text, re.DOTALL)
+    if not found:
+        raise ValueError(f"draw must return an SVG with a viewBox, got no <svg> ... </svg> in {shown(text)}")
+    try:
+        root = ET.fromstring(found[0])
+    except ET.ParseError as error:  # as an <img> it would not show
+        raise ValueError(f"draw must return well-formed SVG with a viewBox, got {shown(found[0])}: {error}") from None
+    corners = re.split(r"[\s,]+", root.get("viewBox", "").strip())
+    try:
+        _, _, width, height = map(float, corners)
+        sized = 0 < width < float("inf") and 0 < height < float("inf")
+    except ValueError:
+        sized = False
+    if not sized:
+        raise ValueError(
+            f"draw must return an SVG with a viewBox of a width and a height > 0, so that it fits a phone, "
+            f"got viewBox={shown(root.get('viewBox'))}: set viewBox='0 0 WIDTH HEIGHT' on <svg>"
+        )
+    return found[0]
 
 
 def _compact(svg: str) -> str:
@@ -81,11 +127,21 @@ def labelled(svg: str, alt: str) -> str:
 
     Several frames share a page, and a browser resolves ``#name`` to the first element of that name, were it in
     another, hidden picture; so names carry a hash of the frame's content.
+
+    Raises
+    ------
+    ValueError
+        If ``svg`` does not begin with its root element, as :func:`rendered` returns it.
+
+    Examples
+    --------
+    >>> labelled('<svg viewBox="0 0 9 1"></svg>', "A bar")[:64]
+    '<svg role="img" aria-label="A bar" style="display:block;max-widt'
     """
     mark = "f" + hashlib.blake2s(svg.encode(), digest_size=4).hexdigest()
     for name in set(re.findall(r"""(?:url\(['"]?|href=['"])#([^'")]+)""", svg)):
         svg = re.sub(rf"""(\bid=['"]|#){re.escape(name)}(?=['")])""", rf"\g<1>{mark}-{name}", svg)
-    root, rest = svg.split(">", 1)
+    root, rest = _split(svg)
     root = re.sub(r"""\s(?:role|aria-\w+)=(?:"[^"]*"|'[^']*')""", "", root)
     style = re.search(r"""\sstyle=(?:"([^"]*)"|'([^']*)')""", root)
     own = (style[1] or style[2] or "") if style else ""
@@ -95,17 +151,31 @@ def labelled(svg: str, alt: str) -> str:
     return f'<svg role="img" aria-label="{label}" style="{layout}"{root.removeprefix("<svg")}>{rest}'
 
 
+def _split(svg: str) -> tuple[str, str]:
+    """The root's opening tag without its ``>``, and what follows."""
+    found = _ROOT.match(svg)
+    if not found:
+        raise ValueError(f"svg must begin with <svg, got {shown(svg)}: pass what rendered() returned")
+    return svg[: found.end() - 1], svg[found.end() :]
+
+
 def static_image(frame: str) -> str:
     """An ``<img>`` of a frame made by :func:`labelled`, for pages and viewers on which widgets do not load.
 
     As an image it is a document of its own, whose names clash with none.
+
+    Raises
+    ------
+    ValueError
+        If ``frame`` does not begin with its root element.
 
     Examples
     --------
     >>> static_image(labelled('<svg viewBox="0 0 9 1"></svg>', "A bar"))[:70]
     '<img class="fnequiv-static" alt="A bar" src="data:image/svg+xml,%3Csvg'
     """
-    label = re.search(r'aria-label="([^"]*)"', frame)
-    alone = frame if "xmlns=" in frame else frame.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    root, _ = _split(frame)
+    label = re.search(r'aria-label="([^"]*)"', root)
+    alone = frame if " xmlns=" in root else frame.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
     source = quote(alone, safe=" /:=;,()'-.+")
     return f'<img class="fnequiv-static" alt="{label[1] if label else ""}" src="data:image/svg+xml,{source}">'

@@ -3,10 +3,12 @@
 import itertools
 import json
 import re
+import warnings
 
 import ipywidgets
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ipywidgets.embed import dependency_state
@@ -106,13 +108,45 @@ class TestWhatIsShown:
         assert len(set(figure.frames.values())) == 2
         assert figure.frames == explore(wave, k=[1, 2]).frames
 
+    def test_no_figure_is_left_open(self):
+        mine = plt.figure()
+
+        def fails(k):
+            plt.subplots()
+            raise ZeroDivisionError
+
+        def returns_axes(k):
+            return plt.subplots()[1]
+
+        def leaves_one(k):
+            plt.figure()
+            return wave(k)
+
+        try:
+            with pytest.raises(ZeroDivisionError):
+                explore(fails, alt="Nothing.", k=[1, 2])
+            with pytest.raises(TypeError, match="end it with `return fig`"):
+                explore(returns_axes, alt="Nothing.", k=[1, 2])
+            explore(leaves_one, alt="A wave.", k=[1, 2])
+            assert plt.get_fignums() == [mine.number]
+        finally:
+            plt.close(mine)
+
+    @pytest.mark.parametrize("values", [torch.arange(2), list(torch.arange(2)), np.arange(2), [np.array(0), 1]])
+    def test_scalars_come_as_pythons_numbers(self, values):
+        asked = []
+        explore(lambda n: (asked.append(n), sketch(n=n))[1], alt="A number.", n=values)
+        assert [(type(n), n) for n in asked] == [(int, 0), (int, 1)]
+
     def test_nothing_is_printed(self, capfd):
         explore(sketch, n=[1, 2])
         assert capfd.readouterr() == ("", "")
 
 
 class TestControls:
-    @pytest.mark.parametrize("values", [[1, 2, 4], np.linspace(0, 1, 3), {"small": 0.1, "large": 10}])
+    @pytest.mark.parametrize(
+        "values", [[1, 2, 4], np.linspace(0, 1, 3), torch.tensor([0.1, 0.5]), {"small": 0.1, "large": 10}]
+    )
     def test_numbers_have_a_slider(self, values):
         assert isinstance(explore(sketch, n=values).controls[0], ipywidgets.SelectionSlider)
 
@@ -125,6 +159,8 @@ class TestControls:
         [
             ([1, 10], ("1", "10")),
             (np.array([1, 10]), ("1", "10")),
+            (torch.tensor([1, 10]), ("1", "10")),
+            ([torch.tensor(0.25, requires_grad=True), torch.tensor(1e-9)], ("0.25", "1e-09")),
             ([0.1, 1 / 3, 2.0], ("0.1", "0.3333", "2")),
             ((value for value in "ab"), ("a", "b")),
             ({"one": 1, 2: "two"}, ("one", "2")),
@@ -163,8 +199,14 @@ class TestWeight:
             explore(lambda n: drawing(str(n) * 50_000), alt="Digits.", n=[1, 2])
         assert caught[0].filename == __file__
 
-    def test_a_light_figure_does_not(self):
-        explore(sketch, n=[1, 2])  # warnings are errors
+    def test_a_figure_of_just_the_limit_does_not(self, monkeypatch):
+        weight = explore(sketch, n=[1, 2]).weight
+        for limit, warned in [(weight, []), (weight - 1, [UserWarning])]:
+            monkeypatch.setattr(explorer, "WEIGHT_LIMIT", limit)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                explore(sketch, n=[1, 2])
+            assert [warning.category for warning in caught] == warned
 
 
 class TestAlternativeText:
@@ -217,7 +259,10 @@ class TestRefusals:
             (sketch, {"n": [1, 2, 1]}, ValueError, "n must have distinct labels, got '1' twice"),
             (sketch, {"n": [1, 1.0]}, ValueError, "n must have distinct labels, got '1' twice"),
             (sketch, {"n": range(15), "m": range(14)}, ValueError, r"<= 200, got 210 \(15 n x 14 m\)"),
+            (sketch, {"n": np.array(3)}, TypeError, "n must be an iterable of values"),
+            (sketch, {"n": torch.tensor(3)}, TypeError, "n must be an iterable of values"),
             (sketch, {"n": [1, 2], "alt": 3}, TypeError, "alt must be a text or a function"),
+            (sketch, {"n": [1, 2], "alt": [1, 2]}, TypeError, "a parameter of draw's cannot be called alt"),
             (
                 lambda n: None,
                 {"n": [1, 2], "alt": "Nothing."},

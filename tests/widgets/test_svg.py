@@ -11,7 +11,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from fnequiv.widgets.svg import labelled, rendered, static_image
+from fnequiv.widgets.svg import figures_closed, labelled, rendered, static_image
 
 NUMBER = re.compile(r"-?\d+\.?\d*")
 PLAIN = '<svg viewBox="0 0 9 9"><path d="M0 0"/></svg>'
@@ -85,10 +85,43 @@ class TestRendered:
     def test_text_around_an_svg_is_dropped_and_the_svg_kept(self):
         assert rendered(f'<?xml version="1.0"?>\n<!DOCTYPE svg>\n{PLAIN}\n') == PLAIN
 
-    @pytest.mark.parametrize("text", ["", "a picture", "<svg></svg>", '<svg width="3"><g viewBox=""/></svg>'])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "a picture",
+            "<svg></svg>",
+            '<svg width="3"><g viewBox="0 0 9 9"/></svg>',
+            '<svg data-of="viewBox"></svg>',
+            '<svg id="a>b" width="3"><g viewBox="0 0 9 9"/></svg>',
+            '<svg data-viewBox="0 0 9 9"></svg>',
+            '<svg viewBox=""></svg>',
+            '<svg viewBox="0 0 9"></svg>',
+            '<svg viewBox="0 0 9 0"></svg>',
+            '<svg viewBox="0 0 nan 9"></svg>',
+            '<svg viewBox="0 0 wide 9"></svg>',
+        ],
+    )
     def test_text_that_cannot_shrink_is_refused(self, text):
         with pytest.raises(ValueError, match="SVG with a viewBox"):
             rendered(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            PLAIN.replace("/>", ">"),
+            PLAIN.replace("<path", "<use xlink:href='#a'/><path"),
+            PLAIN.replace("M0 0", "a & b"),
+            f"<!-- <svg> -->{PLAIN}",
+        ],
+    )
+    def test_text_that_no_image_could_show_is_refused(self, text):
+        with pytest.raises(ValueError, match="must return well-formed SVG"):
+            rendered(text)
+
+    @pytest.mark.parametrize("box", ["0 0 9 9", "0,0,9,9", " -1 , 2.5  1e2 9 "])
+    def test_a_viewbox_may_be_written_as_svg_allows(self, box):
+        assert rendered(f"<svg viewBox='{box}'></svg>") == f"<svg viewBox='{box}'></svg>"
 
     @pytest.mark.parametrize("drawn", [None, 3, b"<svg viewBox=''></svg>", [PLAIN]])
     def test_anything_else_is_refused(self, drawn):
@@ -129,6 +162,26 @@ class TestLabelled:
         assert "#a" not in frame
         assert 'id="ab"' in frame  # nobody refers to it
 
+    def test_a_root_may_hold_a_bracket_in_quotes(self):
+        root = ET.fromstring(labelled('<svg data-of="a > b" viewBox="0 0 9 9"><path/></svg>', "A path"))
+        assert (root.get("data-of"), root.get("aria-label"), len(root)) == ("a > b", "A path", 1)
+
+    @pytest.mark.parametrize("prepare", [lambda text: labelled(text, "A text"), static_image])
+    def test_what_is_no_svg_is_refused(self, prepare):
+        with pytest.raises(ValueError, match="svg must begin with <svg, got 'no picture'"):
+            prepare("no picture")
+
+
+class TestFiguresClosed:
+    def test_only_the_figures_opened_inside_are_closed(self):
+        mine = plt.figure()
+        try:
+            with pytest.raises(AttributeError, match="no_such"), figures_closed():
+                plt.figure().no_such()
+            assert plt.get_fignums() == [mine.number]
+        finally:
+            plt.close(mine)
+
 
 class TestStaticImage:
     def test_it_is_the_frame_as_a_document_of_its_own(self):
@@ -141,4 +194,9 @@ class TestStaticImage:
 
     def test_an_image_needs_a_name_space(self):
         source = unquote(re.search(r"xml,([^\"]*)", static_image(labelled(PLAIN, "A path")))[1])
+        assert ET.fromstring(source).tag == "{http://www.w3.org/2000/svg}svg"
+
+    def test_a_name_space_of_an_inner_element_is_not_the_roots(self):
+        inner = '<svg viewBox="0 0 9 9"><foreignObject><p xmlns="http://www.w3.org/1999/xhtml"/></foreignObject></svg>'
+        source = unquote(re.search(r"xml,([^\"]*)", static_image(labelled(inner, "A text")))[1])
         assert ET.fromstring(source).tag == "{http://www.w3.org/2000/svg}svg"

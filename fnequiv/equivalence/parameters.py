@@ -1,0 +1,143 @@
+"""Parameter sets: what :func:`~fnequiv.equivalence.actions.apply` takes in, and where it may write.
+
+Notation. A parameter set θ maps names to tensors with the shapes of a :class:`~fnequiv.symmetry.SymmetrySpec`, all of
+finite numbers of one dtype on one device. A tensor of integers, such as a counter of batches, may lie beside them if no
+block acts on it.
+
+Theorem: Definition 1 and Proposition 1 of Shen (2024). Chapter: "Functional equivalence".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+
+from ..symmetry import SymmetrySpec
+from ..validation import shown
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def check_parameters(params: Mapping[str, torch.Tensor], spec: SymmetrySpec) -> None:
+    """Raise unless ``params`` is a finite parameter set of the network that ``spec`` describes.
+
+    Raises
+    ------
+    TypeError
+        If it is no mapping, a value is no dense tensor, a block acts on integers or complex numbers, or floating dtypes
+        or devices are mixed or are of 8 bits.
+    ValueError
+        If names or shapes differ from those of ``spec``, or a tensor holds NaN or an infinity, or nothing at all (on
+        the meta device).
+
+    Examples
+    --------
+    >>> from fnequiv.equivalence import mlp
+    >>> check_parameters(mlp.init((1, 2, 1), torch.Generator().manual_seed(0)), mlp.spec((1, 2, 1), "relu"))
+    """
+    if not isinstance(params, Mapping):
+        raise TypeError(f"params must map names to tensors, as state_dict() does, got {type(params).__name__}")
+    floating = {name: tensor for name, tensor in params.items() if _check_tensor(name, tensor).is_floating_point()}
+    spec.check_shapes({name: tensor.shape for name, tensor in params.items()})
+    kinds = {(tensor.dtype, tensor.device) for tensor in floating.values()}
+    if len(kinds) > 1:
+        names = sorted(f"{dtype} on {device}" for dtype, device in kinds)
+        raise TypeError(f"tensors mix {' and '.join(names)}: convert them to one dtype and device first")
+    for dtype, device in kinds:
+        if dtype not in DTYPES:
+            raise TypeError(f"tensors must be of one of {DTYPES}, got {dtype}: convert them first, as with .float()")
+        if device.type == "meta":
+            raise ValueError("the tensors are on the meta device and hold no numbers: load the parameters first")
+    for name, places in spec.places.items():
+        if places and name not in floating:
+            raise TypeError(f"tensor {name!r} must be floating point, got {params[name].dtype}")
+    _check_finite(floating)
+
+
+def _check_tensor(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError(f"tensor {shown(name)} must be a dense torch.Tensor, got {type(tensor).__name__}")
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+        kind = "quantised" if tensor.is_quantized else "nested" if tensor.is_nested else str(tensor.layout)
+        raise TypeError(f"tensor {shown(name)} must be a dense torch.Tensor, got a {kind} one: convert it first")
+    return tensor
+
+
+def _check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
+    if not is_finite(*tensors.values()):
+        wrong = next(name for name, tensor in tensors.items() if not is_finite(tensor))
+        raise ValueError(f"tensor {wrong!r} holds NaN or an infinity: every weight must be finite")
+
+
+def is_finite(*tensors: torch.Tensor) -> bool:
+    """Return whether every entry of all tensors, of one dtype on one device, is finite.
+
+    Examples
+    --------
+    >>> is_finite(torch.tensor([3e38, 3e38])), is_finite(torch.tensor([torch.inf, -torch.inf]))
+    (True, False)
+    """
+    with torch.no_grad():
+        # A sum is finite unless an entry is not, or the sum itself overflows. The slower test tells these two apart.
+        sums = [tensor.sum() for tensor in tensors]
+        if not sums or math.isfinite(torch.stack(sums).sum()):
+            return True
+        return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
+
+
+def check_out(out: Mapping[str, torch.Tensor], params: Mapping[str, torch.Tensor]) -> None:
+    """Raise unless ``out`` has a place for every tensor of ``params``, in memory of its own.
+
+    Raises
+    ------
+    TypeError
+        If ``out`` is no mapping or a value is no dense tensor.
+    ValueError
+        If names differ, a tensor is not contiguous, needs a gradient or differs in shape, dtype or device, or its bytes
+        overlap those of another tensor of ``out`` or ``params``.
+
+    Examples
+    --------
+    >>> check_out({"w": torch.empty(2)}, {"w": torch.ones(2)})
+    """
+    if not isinstance(out, Mapping):
+        raise TypeError(f"out must map names to tensors, got {type(out).__name__}")
+    if out.keys() != params.keys():
+        raise ValueError(f"out must hold the tensors {list(params)}, got {list(out)}")
+    spans = []
+    for name, tensor in params.items():
+        found = _check_tensor(f"out[{name!r}]", out[name])
+        alike = found.shape == tensor.shape and found.dtype == tensor.dtype and found.device == tensor.device
+        if not alike or not found.is_contiguous() or found.requires_grad:
+            raise ValueError(
+                f"out[{name!r}] must be a contiguous tensor without gradient like params[{name!r}], of "
+                f"{tuple(tensor.shape)}, {tensor.dtype}, {tensor.device}: make it with torch.empty_like"
+            )
+        spans += [(*_span(tensor), False, name), (*_span(found), True, name)]
+    _check_apart(spans)
+
+
+def _check_apart(spans: list[tuple[int, int, bool, str]]) -> None:
+    """Raise if a span of bytes that is written overlaps another one; spans that are only read may overlap."""
+    read_end = written_end = 0
+    reader = writer = ""
+    for start, end, written, name in sorted(spans):
+        overlaps = writer if start < written_end else reader if written and start < read_end else ""
+        if overlaps and start < end:
+            label = f"out[{name!r}]" if written else repr(name)
+            raise ValueError(f"{label} shares memory with {overlaps}: make out with torch.empty_like")
+        if written and end > written_end:
+            written_end, writer = end, f"out[{name!r}]"
+        elif not written and end > read_end:
+            read_end, reader = end, repr(name)
+
+
+def _span(tensor: torch.Tensor) -> tuple[int, int]:
+    """Return the first byte of ``tensor`` and the one behind its last; what lies between may not all be its own."""
+    start = tensor.data_ptr()
+    if tensor.is_contiguous():
+        return start, start + tensor.nbytes
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return start, start + (last + 1) * tensor.element_size() * (tensor.numel() > 0)

@@ -1,0 +1,202 @@
+"""The specification of a whole network: its blocks, and the shape of every one of its tensors.
+
+Notation. Blocks l = 1..L with d_l units. The discrete group has the order Π_l d_l! · Π_{flipped l} 2^{d_l}, whose log
+is in nats; every unit that may be rescaled adds one to the dimension of the continuous part.
+
+Theorem: Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "Functional equivalence".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from ..validation import check_integer, shown
+from .blocks import Axis, Block, kind_of
+
+
+@dataclass(frozen=True)
+class SymmetrySpec:
+    """All blocks of a network, and the shape of every one of its tensors.
+
+    Parameters
+    ----------
+    blocks
+        The blocks, each acting on its own axes; no axis belongs to two blocks.
+    shapes
+        Shape of every tensor by name, moved or not, so that a parameter set of another network is recognised.
+
+    A specification is a value: neither its blocks nor its shapes can be changed. It can be pickled and copied.
+
+    Raises
+    ------
+    TypeError
+        If ``blocks`` hold anything but :class:`Block`, or ``shapes`` do not map names to tuples of integers.
+    ValueError
+        If two blocks share a name or an axis, or a block does not fit the shape of a tensor it names.
+
+    Examples
+    --------
+    >>> hidden = Block("layer1", 3, "permutation", (Axis("0.weight", 0, "in"), Axis("2.weight", 1, "out")))
+    >>> spec = SymmetrySpec((hidden,), {"0.weight": (3, 2), "2.weight": (1, 3)})
+    >>> spec.order(), round(spec.log_order(), 4)
+    (6, 1.7918)
+    """
+
+    blocks: tuple[Block, ...]
+    shapes: Mapping[str, tuple[int, ...]] = field(hash=False)
+
+    def __post_init__(self) -> None:
+        iterable = isinstance(self.blocks, Iterable) and not isinstance(self.blocks, Mapping)
+        object.__setattr__(self, "blocks", tuple(self.blocks) if iterable else (self.blocks,))
+        if not all(isinstance(block, Block) for block in self.blocks):
+            raise TypeError(f"blocks must be a tuple of Block, got {shown(self.blocks)}")
+        _check_mapping(self.shapes)
+        shapes = {name: _check_shape(name, shape) for name, shape in self.shapes.items()}
+        object.__setattr__(self, "shapes", MappingProxyType(shapes))
+        owners: dict[tuple[str, int], str] = {}
+        names: set[str] = set()
+        for block in self.blocks:
+            if block.name in names:
+                raise ValueError(f"two blocks are named {block.name!r}: give every block its own name")
+            names.add(block.name)
+            for axis in block.axes:
+                self._check_axis(block, axis)
+                owner = owners.setdefault((axis.tensor, axis.axis), block.name)
+                if owner != block.name:
+                    raise ValueError(
+                        f"axis {axis.axis} of {axis.tensor!r} belongs to blocks {owner!r} and {block.name!r}: "
+                        "merge them into one block"
+                    )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as the call that made it: a read-only mapping does not pickle, a dict does."""
+        return SymmetrySpec, (self.blocks, dict(self.shapes))
+
+    @cached_property
+    def places(self) -> Mapping[str, tuple[tuple[Axis, Block], ...]]:
+        """For every tensor, moved or not, the axes that blocks act on and their blocks.
+
+        Examples
+        --------
+        >>> spec = SymmetrySpec((Block("h", 2, "signed", (Axis("w", 0, "in"),)),), {"w": (2, 3), "counter": ()})
+        >>> {name: [(axis.axis, block.name) for axis, block in places] for name, places in spec.places.items()}
+        {'w': [(0, 'h')], 'counter': []}
+        """
+        places: dict[str, list[tuple[Axis, Block]]] = {name: [] for name in self.shapes}
+        for block in self.blocks:
+            for axis in block.axes:
+                places[axis.tensor].append((axis, block))
+        return MappingProxyType({name: tuple(pairs) for name, pairs in places.items()})
+
+    def _check_axis(self, block: Block, axis: Axis) -> None:
+        shape = self.shapes.get(axis.tensor)
+        if shape is None:
+            raise ValueError(f"block {block.name!r} acts on {axis.tensor!r}, which has no shape: add it to shapes")
+        if axis.axis >= len(shape) or shape[axis.axis] != block.size * axis.repeat:
+            raise ValueError(
+                f"block {block.name!r} needs size x repeat = {block.size} x {axis.repeat} entries on axis {axis.axis} "
+                f"of {axis.tensor!r}, whose shape is {shape}"
+            )
+
+    def block(self, name: str) -> Block:
+        """Return the block called ``name``.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        for block in self.blocks:
+            if block.name == name:
+                return block
+        raise ValueError(f"no block {shown(name)}: this network has {[block.name for block in self.blocks]}")
+
+    def only(self, *, signs: bool = False, scales: bool = False) -> SymmetrySpec:
+        """Return the same network with a smaller group: permutations, and flips or scales only where asked.
+
+        Examples
+        --------
+        >>> spec = SymmetrySpec((Block("h", 2, "signed_scaled", (Axis("w", 0, "in"),)),), {"w": (2,)})
+        >>> [spec.only().blocks[0].kind, spec.only(signs=True).blocks[0].kind]
+        ['permutation', 'signed']
+        """
+        blocks = [
+            replace(block, kind=kind_of(signs=signs and block.signs, scales=scales and block.scales))
+            for block in self.blocks
+        ]
+        return SymmetrySpec(tuple(blocks), self.shapes)
+
+    def order(self) -> int:
+        """Return the exact order of the discrete group: Π d_l! (permutations) times Π 2^{d_l} (flips)."""
+        return math.prod(block.order() for block in self.blocks)
+
+    def log_order(self) -> float:
+        """Return the log of :meth:`order`, in nats: Σ log d_l! + log 2 · Σ d_l over flipped blocks."""
+        return math.fsum(block.log_order() for block in self.blocks)
+
+    def continuous_dimension(self) -> int:
+        """Return the number of free scales: the dimension of the group's continuous part."""
+        return sum(block.size for block in self.blocks if block.scales)
+
+    def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Raise unless ``shapes`` are those of this specification's network.
+
+        Raises
+        ------
+        TypeError
+            If ``shapes`` do not map names to tuples of integers.
+        ValueError
+            Naming the tensors that are missing, unknown or of another shape.
+        """
+        _check_mapping(shapes)
+        for name, shape in shapes.items():
+            if not isinstance(shape, (tuple, list)):
+                raise TypeError(_not_a_shape(name, shape))
+        missing = [name for name in self.shapes if name not in shapes]
+        unknown = [name for name in shapes if name not in self.shapes]
+        if missing or unknown:
+            raise ValueError(
+                f"the parameters are not those of this specification: missing {missing}, unknown {unknown}"
+            )
+        for name, shape in self.shapes.items():
+            if tuple(shapes[name]) != shape:
+                raise ValueError(
+                    f"tensor {name!r} must have shape {shape}, got {tuple(shapes[name])}: "
+                    "the specification is of another network"
+                )
+
+    def table(self) -> str:
+        """Return a readable table: one line a block, then the group's size."""
+        rows = [("block", "units", "kind", "log order", "acts on")]
+        for block in self.blocks:
+            places = ", ".join(f"{axis.tensor}[{axis.axis}]" for axis in block.axes)
+            rows.append((block.name, str(block.size), block.kind, f"{block.log_order():.4g}", places))
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4]]) for row in rows]
+        lines.append(f"log order {self.log_order():.6g} nats, continuous dimension {self.continuous_dimension()}")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.table()
+
+
+def _check_mapping(shapes: object) -> None:
+    if not isinstance(shapes, Mapping):
+        raise TypeError(f"shapes must map the tensors' names to their shapes, got {shown(shapes)}")
+
+
+def _check_shape(name: object, shape: object) -> tuple[int, ...]:
+    if not isinstance(name, str):
+        raise TypeError(f"shapes must map names to shapes, got the name {shown(name)}: names are strings")
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(_not_a_shape(name, shape))
+    return tuple(check_integer(f"size of {name!r}", size, minimum=0) for size in shape)
+
+
+def _not_a_shape(name: object, shape: object) -> str:
+    return f"shape of {shown(name)} must be a tuple of integers, got {type(shape).__name__}: pass tuple(tensor.shape)"
