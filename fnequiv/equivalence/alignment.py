@@ -29,7 +29,8 @@ from ..validation import check_integer
 from .actions import apply
 from .canonical import Params, arrays_of
 from .checking import check_pair
-from .elements import GroupElement, Move, compose, identity, invert, sample
+from .elements import GroupElement, Move
+from .group import compose, identity, invert, sample
 
 Array = npt.NDArray[np.float64]
 
@@ -166,7 +167,9 @@ def align_activations(
     for block in spec.blocks:
         left, right = (_outputs(name, given, block) for name, given in (("a", outputs_a), ("b", outputs_b)))
         if left.shape != right.shape:
-            raise ValueError(f"outputs of block {block.name!r} must come from the same inputs: {left.shape}, {right.shape}")
+            raise ValueError(
+                f"outputs of block {block.name!r} must come from the same inputs: {left.shape}, {right.shape}"
+            )
         lengths = [np.linalg.norm(outputs, axis=0) for outputs in (left, right)]
         safe = [np.where(length > 0, length, 1.0) for length in lengths]
         gains = (right / safe[1]).T @ (left / safe[0]) if block.scales else right.T @ left
@@ -214,9 +217,10 @@ def _balance(arrays: dict[str, Array], spec: SymmetrySpec) -> tuple[dict[str, Ar
                 alive = (way_in > 0) & (way_out > 0)
                 ratio = block.degree * np.where(alive, way_out, 1.0) / np.where(alive, way_in, block.degree)
                 scales = ratio ** (1.0 / (2 * block.degree + 2))
-            step = GroupElement({other.name: Move(np.arange(other.size)) for other in spec.blocks} | {
-                block.name: Move(np.arange(block.size), scales=scales)
-            })
+            step = GroupElement(
+                {other.name: Move(np.arange(other.size)) for other in spec.blocks}
+                | {block.name: Move(np.arange(block.size), scales=scales)}
+            )
             arrays, element = _moved(arrays, spec, step), compose(step, element)
             moves[block.name] = scales
         if all(np.allclose(scales, 1, rtol=1e-12, atol=0) for scales in moves.values()):

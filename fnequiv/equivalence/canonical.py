@@ -22,9 +22,11 @@ import torch
 
 from ..symmetry import Axis, Block, SymmetrySpec
 from ..validation import check_integer
-from .actions import apply, check_parameters
+from .actions import apply
 from .colouring import Graph, Search
-from .elements import GroupElement, Move, compose, identity
+from .elements import GroupElement, Move
+from .group import compose, identity
+from .parameters import check_parameters
 from .settling import Sweep
 
 Params = Mapping[str, torch.Tensor]
@@ -79,7 +81,7 @@ def canonicalize(params: Params, spec: SymmetrySpec, *, max_nodes: int = 10_000)
     Examples
     --------
     >>> from fnequiv.equivalence import mlp
-    >>> from fnequiv.equivalence.actions import sample
+    >>> from fnequiv.equivalence.group import sample
     >>> spec = mlp.spec((3, 5, 4, 2), "tanh")
     >>> theta = mlp.init((3, 5, 4, 2), torch.Generator().manual_seed(0))
     >>> disguised = apply(theta, spec, sample(spec, np.random.default_rng(1)))
@@ -231,7 +233,9 @@ def _normalising(arrays: Mapping[str, Array], spec: SymmetrySpec) -> GroupElemen
     owner = {(axis.tensor, axis.axis): (block, axis) for block in spec.blocks for axis in block.axes}
     while waiting:
         open_names = {block.name for block in waiting}
-        ready = next((found for found in waiting if _largest(arrays, owner, found, open_names, scales) is not None), None)
+        ready = next(
+            (found for found in waiting if _largest(arrays, owner, found, open_names, scales) is not None), None
+        )
         if ready is None:
             raise ValueError(
                 f"blocks {sorted(open_names)} rescale each other in a circle: canonicalize spec.only(signs=True) instead"
@@ -257,7 +261,9 @@ def _largest(
     for role in ("in", "out"):
         peak = np.zeros(block.size)
         for axis in (axis for axis in block.axes if axis.role == role):
-            others = [(dim, owner.get((axis.tensor, dim))) for dim in range(arrays[axis.tensor].ndim) if dim != axis.axis]
+            others = [
+                (dim, owner.get((axis.tensor, dim))) for dim in range(arrays[axis.tensor].ndim) if dim != axis.axis
+            ]
             if any(found and found[0].name in waiting for _, found in others):
                 continue
             usable += role == "in"

@@ -23,11 +23,13 @@ import torch
 
 from ..symmetry import SymmetrySpec
 from ..validation import check_real
-from .actions import apply, check_parameters
+from .actions import apply
 from .canonical import Params, arrays_of, label
 from .colouring import TooManyTiesError
-from .elements import GroupElement, compose, invert
+from .elements import GroupElement
+from .group import compose, invert
 from .matching import Matcher
+from .parameters import check_parameters
 
 Answer = Literal["equivalent", "not equivalent", "undecided"]
 Arrays = Mapping[str, npt.NDArray[np.floating]]
@@ -206,7 +208,9 @@ def _by_matching(a: Params, b: Params, spec: SymmetrySpec, tolerance: float, exa
             return Verdict("not equivalent", reason, difference=difference)
         if _scales_are_one(left, right, spec, matcher.element):
             return Verdict("not equivalent", "all scales must be 1, and " + exact.reason, difference=difference)
-    reason = f"the best candidate differs from b by {difference:.3g} (relative), which neither proves nor excludes a witness"
+    reason = (
+        f"the best candidate differs from b by {difference:.3g} (relative), which neither proves nor excludes a witness"
+    )
     return Verdict("undecided", reason, difference=difference)
 
 

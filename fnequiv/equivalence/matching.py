@@ -292,7 +292,15 @@ class Matcher:
         return from_a[chosen], signs, [from_a[group] for group in alike]
 
     def _obstruct(
-        self, block: Block, a: Array, b: Array, near: Array, flips: Array, left: IntArray, from_b: IntArray, signed: bool
+        self,
+        block: Block,
+        a: Array,
+        b: Array,
+        near: Array,
+        flips: Array,
+        left: IntArray,
+        from_b: IntArray,
+        signed: bool,
     ) -> None:
         """Record an obstruction if a unit of b has no unit of a near it and all before was forced."""
         nearest = np.array([_distances(a, b[[unit]], flips, signed).min() for unit in left[:64]])
@@ -359,7 +367,13 @@ def _alike(
 
 
 def _group(
-    features: _Features, permutation: IntArray, signs: Array, members: IntArray, rest: IntArray, block: Block, complete: bool
+    features: _Features,
+    permutation: IntArray,
+    signs: Array,
+    members: IntArray,
+    rest: IntArray,
+    block: Block,
+    complete: bool,
 ) -> _Group:
     """Return the group of alike units ``members`` of a with their factors relative to the first of them."""
     flips = np.ones(features.a.shape[1])

@@ -23,7 +23,8 @@ import torch
 from ..activations import Activation
 from . import mlp
 from .checking import Verdict, compare
-from .layers import Activations, Layer, facts_of_layers, layers_of
+from .hidden import Activations, facts_of_layers
+from .layers import Layer, layers_of
 
 Params = Mapping[str, torch.Tensor]
 

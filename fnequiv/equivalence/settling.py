@@ -37,9 +37,7 @@ class Sweep:
         self.arrays = arrays
         self.moves: dict[str, Move] = {}
         self.ties: dict[str, list[IntArray]] = {}
-        self.owner = {
-            (axis.tensor, axis.axis): (block, axis) for block in spec.blocks for axis in block.axes
-        }
+        self.owner = {(axis.tensor, axis.axis): (block, axis) for block in spec.blocks for axis in block.axes}
         self.open = {block.name: block for block in spec.blocks}
         progress = True
         while self.open and progress:
@@ -63,7 +61,9 @@ class Sweep:
                 return None
             signs[signs == 0] = 1
             later = np.zeros(block.size, dtype=np.int64)
-            later[doubtful] = _ranks_of_rows(np.concatenate([free, bound * signs[doubtful, None].astype(bound.dtype)], axis=1))
+            later[doubtful] = _ranks_of_rows(
+                np.concatenate([free, bound * signs[doubtful, None].astype(bound.dtype)], axis=1)
+            )
             order = np.lexsort([later, ranks])
             together = (np.diff(ranks[order]) == 0) & (np.diff(later[order]) == 0)
             groups = [group for group in np.split(order, np.flatnonzero(~together) + 1) if len(group) > 1]
