@@ -1,14 +1,15 @@
 r"""Bring a network close to another that is similar, not equal: weight matching and activation matching.
 
-Notation. Wanted is the g that makes Σ_T |b_T - (g·a)_T|² least over the tensors T. No fast algorithm finds it for certain;
-*weight matching* improves one block after the other. With the other blocks held, the best permutation of a block is a
-linear assignment: maximise Σ_i G[i, π(i)], where G[i, j] is the inner product of what unit i of b and unit j of a own. A
-flip takes |G| and its sign. Where units may be rescaled both networks are balanced first (every unit gets the scale at which
-its entries have the least sum of squares), matched, and brought back. *Activation matching* takes for G the inner products
-of the units' outputs on given inputs.
+Notation. Wanted is the g that makes Σ_T |b_T - (g·a)_T|² least over the tensors T. No fast algorithm finds it for
+certain; *weight matching* improves one block after the other. With the other blocks held, the best permutation of a
+block is a linear assignment: maximise Σ_i G[i, π(i)], where G[i, j] is the inner product of what unit i of b and unit
+j of a own. A flip takes |G| and its sign. Where units may be rescaled both networks are balanced first (every unit
+gets the scale at which its entries have the least sum of squares), matched, and brought back. *Activation matching*
+takes for G the inner products of the units' outputs on given inputs.
 
-Sources: Ainsworth et al. (2023), weight and activation matching; the group is that of Proposition 1 of Shen (2024). To decide
-whether two networks are *equal* up to the group use :mod:`fnequiv.equivalence.checking`. Chapter: "Telling networks apart".
+Sources: Ainsworth et al. (2023), weight and activation matching; the group is that of Proposition 1 of Shen (2024).
+To decide whether two networks are *equal* up to the group use :mod:`fnequiv.equivalence.checking`. Chapter: "Telling
+networks apart".
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
-from ..symmetry import Axis, Block, SymmetrySpec
+from ..symmetry import Block, SymmetrySpec
 from ..validation import check_integer
 from .actions import apply
-from .canonical import Params, arrays_of
+from .arrays import Params, arrays_of
+from .axes import FloatArray
 from .checking import check_pair
+from .descending import balance, descend, distance
 from .elements import GroupElement, Move
-from .group import compose, identity, invert, sample
-
-Array = npt.NDArray[np.float64]
+from .group import compose, invert, sample
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """The element found, and the distances |b - a| before and |b - g·a| after it (Euclidean, over all tensors).
+    """The element found, and the distances |b - a| before and |b - g·a| after it (Euclidean, over floating tensors).
 
     ``sweeps`` counts the passes over the blocks of the best start; ``start`` is its number (0: block by block from the
     inputs, others: random).
@@ -88,8 +89,8 @@ def align(
     Raises
     ------
     TypeError, ValueError
-        If the networks are not two of ``spec`` with equal dtypes, ``starts`` or ``sweeps`` is below 1, or more than one start
-        lacks a generator.
+        If the networks are not two of ``spec`` with equal dtypes, ``starts`` or ``sweeps`` is below 1, or more than
+        one start lacks a generator.
 
     Notes
     -----
@@ -107,15 +108,16 @@ def align(
     check_integer("starts", starts)
     check_integer("sweeps", sweeps)
     check_pair(a, b, spec)
+    a, b, spec = _floating(a, spec), _floating(b, spec), _floating_spec(a, spec)
     if starts > 1 and generator is None:
         raise ValueError(f"starts={starts} draws random starts: pass a generator, np.random.default_rng(0) say")
-    balanced = [_balance(_double(params, spec), spec) for params in (a, b)]
+    balanced = [balance(_double(params, spec), spec) for params in (a, b)]
     left, right = (arrays for arrays, _ in balanced)
     discrete = spec.only(signs=True)
     first: list[GroupElement | None] = [None]
     if generator is not None:
         first += [sample(discrete, generator) for _ in range(starts - 1)]
-    run = partial(_descend, left, right, discrete, sweeps)
+    run = partial(descend, left, right, discrete, sweeps)
     results = (executor.map if executor else map)(run, first)
     found = list(tqdm(results, total=len(first), desc="starts", disable=not progress))
     best = min(range(len(found)), key=lambda number: found[number][1])
@@ -163,6 +165,7 @@ def align_activations(
     array([1, 0])
     """
     check_pair(a, b, spec)
+    a, b, spec = _floating(a, spec), _floating(b, spec), _floating_spec(a, spec)
     moves = {}
     for block in spec.blocks:
         left, right = (_outputs(name, given, block) for name, given in (("a", outputs_a), ("b", outputs_b)))
@@ -183,7 +186,7 @@ def align_activations(
     return _report(a, b, spec, GroupElement(moves), 1, 0)
 
 
-def _outputs(name: str, given: Mapping[str, npt.ArrayLike], block: Block) -> Array:
+def _outputs(name: str, given: Mapping[str, npt.ArrayLike], block: Block) -> FloatArray:
     if not isinstance(given, Mapping) or block.name not in given:
         raise ValueError(f"outputs_{name} must map every block to its units' outputs: {block.name!r} is missing")
     outputs = np.asarray(given[block.name], dtype=np.float64)
@@ -192,115 +195,27 @@ def _outputs(name: str, given: Mapping[str, npt.ArrayLike], block: Block) -> Arr
     return outputs
 
 
-def _double(params: Params, spec: SymmetrySpec) -> dict[str, Array]:
+def _floating(params: Params, spec: SymmetrySpec) -> Params:
+    """Return the tensors that distances are measured over: not counters and masks, which lie beside the weights."""
+    return {name: params[name] for name in spec.shapes if params[name].is_floating_point()}
+
+
+def _floating_spec(params: Params, spec: SymmetrySpec) -> SymmetrySpec:
+    return SymmetrySpec(spec.blocks, {name: spec.shapes[name] for name in _floating(params, spec)})
+
+
+def _double(params: Params, spec: SymmetrySpec) -> dict[str, FloatArray]:
     return {name: array.astype(np.float64) for name, array in arrays_of(params, spec).items()}
 
 
-def _assign(gains: Array, signed: bool) -> tuple[npt.NDArray[np.int64], Array]:
+def _assign(gains: FloatArray, signed: bool) -> tuple[npt.NDArray[np.int64], FloatArray]:
     """Return the permutation that makes the sum of the gains largest, and the signs that make each one positive."""
     rows, columns = linear_sum_assignment(np.abs(gains) if signed else gains, maximize=True)
     signs = np.where(gains[rows, columns] < 0, -1.0, 1.0) if signed else np.ones(len(rows))
     return columns.astype(np.int64), signs
 
 
-def _balance(arrays: dict[str, Array], spec: SymmetrySpec) -> tuple[dict[str, Array], GroupElement]:
-    """Return the network at the scales that make Σ entries² least, and the element that takes it there."""
-    element = identity(spec)
-    if not spec.continuous_dimension():
-        return arrays, element
-    for _ in range(20):
-        moves = {}
-        for block in spec.blocks:
-            scales = np.ones(block.size)
-            if block.scales and block.degree:
-                way_in, way_out = (_squares(arrays, block, role) for role in ("in", "out"))
-                alive = (way_in > 0) & (way_out > 0)
-                ratio = block.degree * np.where(alive, way_out, 1.0) / np.where(alive, way_in, block.degree)
-                scales = ratio ** (1.0 / (2 * block.degree + 2))
-            step = GroupElement(
-                {other.name: Move(np.arange(other.size)) for other in spec.blocks}
-                | {block.name: Move(np.arange(block.size), scales=scales)}
-            )
-            arrays, element = _moved(arrays, spec, step), compose(step, element)
-            moves[block.name] = scales
-        if all(np.allclose(scales, 1, rtol=1e-12, atol=0) for scales in moves.values()):
-            break
-    return arrays, element
-
-
-def _squares(arrays: Mapping[str, Array], block: Block, role: str) -> Array:
-    total = np.zeros(block.size)
-    for axis in (axis for axis in block.axes if axis.role == role):
-        total += (_rows(arrays[axis.tensor], axis, block) ** 2).sum(axis=1)
-    return total
-
-
-def _rows(array: Array, axis: Axis, block: Block) -> Array:
-    rows: Array = np.moveaxis(array, axis.axis, 0).reshape(block.size, -1)
-    return rows
-
-
-def _moved(arrays: Mapping[str, Array], spec: SymmetrySpec, element: GroupElement) -> dict[str, Array]:
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-    return {name: tensor.numpy() for name, tensor in apply(tensors, spec, element).items()}
-
-
-def _descend(
-    a: Mapping[str, Array], b: Mapping[str, Array], spec: SymmetrySpec, sweeps: int, first: GroupElement | None
-) -> tuple[GroupElement, float, int]:
-    """Improve block after block until a pass over all changes nothing; return the element, its distance and the passes."""
-    current = dict(a)
-    element = identity(spec)
-    known: set[str] | None = set() if first is None else None  # None: every block has been placed
-    if first is not None:
-        element, current = first, _moved(a, spec, first)
-    distance = _distance(current, b)
-    for sweep in range(1, sweeps + 1):
-        improved = False
-        for block in spec.blocks:
-            step = _step(current, b, spec, block, known)
-            moved = _moved(current, spec, step)
-            after = _distance(moved, b)
-            if known is not None or after < distance * (1 - 1e-12):
-                improved |= after < distance
-                element, current, distance = compose(step, element), moved, after
-            if known is not None:
-                known.add(block.name)
-        improved |= known is not None
-        known = None
-        if not improved:
-            break
-    return element, distance, sweep
-
-
-def _step(
-    current: Mapping[str, Array], b: Mapping[str, Array], spec: SymmetrySpec, block: Block, known: set[str] | None
-) -> GroupElement:
-    """Return the best move of one block while the others stay; in the first pass only placed blocks count."""
-    owner = {(axis.tensor, axis.axis): other.name for other in spec.blocks for axis in other.axes}
-    free, bound = np.zeros((block.size, block.size)), np.zeros((block.size, block.size))
-    for axis in block.axes:
-        others = {owner.get((axis.tensor, dim)) for dim in range(b[axis.tensor].ndim) if dim != axis.axis} - {None}
-        if known is not None and not others <= known:
-            continue
-        gains = _rows(b[axis.tensor], axis, block) @ _rows(current[axis.tensor], axis, block).T
-        if not block.signs or axis.role == "carry" or (axis.role == "out" and block.even):
-            free += gains
-        else:
-            bound += gains
-    best = free + (np.abs(bound) if block.signs else bound)
-    rows, columns = linear_sum_assignment(best, maximize=True)
-    signs = np.where(bound[rows, columns] < 0, -1.0, 1.0) if block.signs else None
-    moves = {other.name: Move(np.arange(other.size)) for other in spec.blocks}
-    moves[block.name] = Move(columns, signs)
-    return GroupElement(moves)
-
-
-def _distance(a: Mapping[str, Array], b: Mapping[str, Array]) -> float:
-    return float(np.sqrt(sum(float(((b[name] - a[name]) ** 2).sum()) for name in b)))
-
-
 def _report(a: Params, b: Params, spec: SymmetrySpec, element: GroupElement, sweeps: int, start: int) -> Alignment:
     left, right = _double(a, spec), _double(b, spec)
-    before, after = _distance(left, right), _distance(_double(apply(a, spec, element), spec), right)
+    before, after = distance(left, right), distance(_double(apply(a, spec, element), spec), right)
     return Alignment(element, before, after, sweeps, start)

@@ -16,9 +16,8 @@ Source: McKay, "Practical graph isomorphism", 1981; the group is that of Proposi
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +29,6 @@ Array = npt.NDArray[np.floating]
 Words = npt.NDArray[np.uint64]
 Colours = list[Words]
 Moves = dict[str, Move]
-
-
-class TooManyTiesError(ValueError):
-    """The ties of a network need more refinements than allowed."""
 
 
 def mix(values: Words) -> Words:
@@ -53,7 +48,7 @@ class _Edges:
     roles: list[int]
 
     def seen_from(self, keep: int, colours: Colours) -> Words:
-        """Return, for every vertex on axis ``keep``, the sum of its entries times a random word for the others on it."""
+        """Return, for every vertex on axis ``keep``, the sum of its entries times a word for the others on it."""
         words, axis = self.words, self.words.ndim
         while axis:
             axis -= 1
@@ -81,12 +76,16 @@ class Graph:
             if any(owned):
                 self.edges.append(_edges(array, owned, index, salt))
 
-    def start(self) -> Colours:
-        """Return the first colours: all alike in a block, but for twins, which may be told apart as one likes."""
-        colours = [
+    def plain(self) -> Colours:
+        """Return the first colours: all alike in a block."""
+        return [
             mix(np.full(block.size * (2 if block.signs else 1), number, dtype=np.uint64))
             for number, block in enumerate(self.blocks)
         ]
+
+    def start(self) -> Colours:
+        """Return the first colours for a search: as in :meth:`plain`, but twins are told apart as one likes."""
+        colours = self.plain()
         positions = [np.arange(len(colour), dtype=np.uint64) for colour in colours]
         for number, block in enumerate(self.blocks):
             key = np.zeros(len(colours[number]), dtype=np.uint64)
@@ -101,7 +100,7 @@ class Graph:
     def _rank_of_twins(self, number: int, block: Block, key: Words) -> Words:
         """Return 0, 1, 2, … within every class of vertices whose entries are equal, one class at a time."""
         rank = np.zeros(len(key), dtype=np.uint64)
-        values, inverse, counts = np.unique(key, return_inverse=True, return_counts=True)
+        _, inverse, counts = np.unique(key, return_inverse=True, return_counts=True)
         done = np.zeros(len(key), dtype=bool)
         for cell in np.flatnonzero(counts > 1):
             members = np.flatnonzero(inverse.reshape(-1) == cell)
@@ -179,125 +178,3 @@ def _edges(array: Array, owned: list[tuple[Block, Axis] | None], index: dict[str
         at += 2 if place and place[1].repeat > 1 else 1
     bits = values.view(np.uint32 if values.itemsize == 4 else np.uint64)
     return _Edges(mix(bits.astype(np.uint64) + np.uint64(salt << 33)), owners, roles)
-
-
-@dataclass
-class Search:
-    """Follow every choice that no symmetry makes superfluous; ``certificate`` orders the leaves."""
-
-    graph: Graph
-    certificate: Callable[[Moves], bytes]
-    max_nodes: int
-    nodes: int = 0
-    best: tuple[list[bytes], bytes, list[tuple[int, int]], Colours] | None = None
-    generators: list[tuple[Colours, Colours]] = field(default_factory=list)
-
-    def run(self) -> Moves:
-        """Return the moves to the canonical form."""
-        self._visit(self._refined(self.graph.start()), [], [])
-        assert self.best is not None
-        return self.graph.moves(self.best[3])
-
-    def automorphisms(self) -> list[Moves]:
-        """Return the moves of the symmetries found: each takes the network to itself."""
-        found = []
-        for pair in self.generators:
-            moves = {}
-            for block, image in zip(self.graph.blocks, self._image(pair), strict=True):
-                image = image[: block.size]
-                moves[block.name] = Move(image % block.size, np.where(image < block.size, 1.0, -1.0))
-            found.append(moves)
-        return found
-
-    def _refined(self, colours: Colours) -> Colours:
-        self.nodes += 1
-        if self.nodes > self.max_nodes:
-            raise TooManyTiesError(
-                f"the ties of this network need more than max_nodes={self.max_nodes} refinements: raise max_nodes, "
-                "or break ties (merge duplicate neurons, drop dead ones) first"
-            )
-        return self.graph.refine(colours)
-
-    def _visit(self, colours: Colours, trace: list[bytes], path: list[tuple[int, int]]) -> int:
-        """Explore below a node; return the depth to go back to (the node's own depth: nothing to skip)."""
-        depth = len(path)
-        trace = [*trace, _summary(colours)]
-        if self.best is not None and trace > self.best[0][: depth + 1]:
-            return depth
-        cell = _tied_cell(colours)
-        if cell is None:
-            return self._leaf(colours, trace, path)
-        block, members = cell
-        tried: list[int] = []
-        for vertex in members.tolist():
-            if tried and self._reached(vertex, tried, block, path):
-                continue
-            tried.append(vertex)
-            back = self._visit(self._refined(_single_out(colours, block, vertex)), trace, [*path, (block, vertex)])
-            if back < depth:
-                return back
-        return depth
-
-    def _leaf(self, colours: Colours, trace: list[bytes], path: list[tuple[int, int]]) -> int:
-        word = self.certificate(self.graph.moves(colours))
-        if self.best is not None and (trace, word) == (self.best[0], self.best[1]):
-            self.generators.append((self.best[3], colours))
-            common = 0
-            while common < len(path) and path[common] == self.best[2][common]:
-                common += 1
-            return common
-        if self.best is None or (trace, word) < (self.best[0], self.best[1]):
-            self.best = (trace, word, path, colours)
-        return len(path)
-
-    def _reached(self, vertex: int, tried: list[int], block: int, path: list[tuple[int, int]]) -> bool:
-        """Whether symmetries that keep every vertex of ``path`` carry one of ``tried`` to ``vertex``."""
-        images = [self._image(pair) for pair in self.generators]
-        images = [image for image in images if all(image[level][point] == point for level, point in path)]
-        seen, fresh = set(tried), list(tried)
-        while fresh:
-            point = fresh.pop()
-            for image in images:
-                other = int(image[block][point])
-                if other not in seen:
-                    seen.add(other)
-                    fresh.append(other)
-        return vertex in seen
-
-    @staticmethod
-    def _image(pair: tuple[Colours, Colours]) -> list[npt.NDArray[np.int64]]:
-        images = []
-        for a, b in zip(*pair, strict=True):
-            image = np.empty(len(a), dtype=np.int64)
-            image[np.argsort(a)] = np.argsort(b)
-            images.append(image)
-        return images
-
-
-def _summary(colours: Colours) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for colour in colours:
-        digest.update(np.sort(colour).tobytes())
-    return digest.digest()
-
-
-def _tied_cell(colours: Colours) -> tuple[int, npt.NDArray[np.int64]] | None:
-    """Return the smallest class of vertices that share a colour (the least colour among those), or None."""
-    best: tuple[int, int, np.uint64] | None = None
-    for block, colour in enumerate(colours):
-        values, counts = np.unique(colour, return_counts=True)
-        tied = counts > 1
-        if tied.any():
-            least = counts[tied].min()
-            found = (int(least), block, values[counts == least][0])
-            if best is None or found < best:
-                best = found
-    if best is None:
-        return None
-    return best[1], np.flatnonzero(colours[best[1]] == best[2])
-
-
-def _single_out(colours: Colours, block: int, vertex: int) -> Colours:
-    singled = [colour.copy() for colour in colours]
-    singled[block][vertex] = mix(~singled[block][vertex : vertex + 1])[0]
-    return singled

@@ -7,9 +7,9 @@ change the width and not the function:
 - w_i = 0: its output is the constant σ(b_i); v_i σ(b_i) is added to the next bias, and it is dropped.
 - (w_j, b_j) = ±λ (w_i, b_i), with the sign and the scale that σ answers: v_j times that answer is added to v_i.
 
-So two networks of different widths can be one function although no group relates them; :func:`compare_reduced` decides the
-group's question for what is left. For tanh networks with one hidden layer these are all coincidences there are (Sussmann,
-1992); for ReLU and for deep networks there are others. Chapter: "Telling networks apart".
+So two networks of different widths can be one function although no group relates them; :func:`compare_reduced`
+decides the group's question for what is left. For tanh networks with one hidden layer these are all coincidences
+there are (Sussmann, 1992); for ReLU and for deep networks there are others. Chapter: "Telling networks apart".
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import torch
 
 from ..activations import Activation
 from . import mlp
+from .axes import FloatArray
 from .checking import Verdict, compare
 from .hidden import Activations, facts_of_layers
 from .layers import Layer, layers_of
@@ -37,14 +38,14 @@ def reduce(params: Params, activation: Activations) -> dict[str, torch.Tensor]:
     params
         The tensors of a chain of linear layers (see :func:`~fnequiv.equivalence.layers.layers_of`); never modified.
     activation
-        The activation behind every hidden layer, or one for each. Neurons with slopes of their own (PReLU) are merged only
-        where their slopes agree.
+        The activation behind every hidden layer, or one for each. Neurons with slopes of their own (PReLU) are merged
+        only where their slopes agree.
 
     Returns
     -------
     dict
-        Tensors of smaller or equal shapes. Every layer keeps at least one neuron. Merging adds entries and so rounds once
-        for each neuron merged.
+        Tensors of smaller or equal shapes. Every layer keeps at least one neuron. Merging adds entries and so rounds
+        once for each neuron merged.
 
     Raises
     ------
@@ -150,9 +151,23 @@ def _fold_constants(params: dict[str, torch.Tensor], layer: Layer, following: La
 
 def _merge(params: dict[str, torch.Tensor], layer: Layer, following: Layer, fact: Activation) -> None:
     """Add the column of every neuron that repeats an earlier one to that one's."""
+    rows, answers = _directions(params, layer, fact)
+    first: dict[bytes, int] = {}
+    keep = torch.ones(len(rows), dtype=torch.bool)
+    columns = params[following.weight]
+    for unit, row in enumerate(rows):
+        host = first.setdefault(row.tobytes(), unit)
+        if host != unit:
+            columns[:, host] += columns[:, unit] * float(answers[unit] / answers[host])
+            keep[unit] = False
+    _keep(params, layer, following, keep)
+
+
+def _directions(params: dict[str, torch.Tensor], layer: Layer, fact: Activation) -> tuple[FloatArray, FloatArray]:
+    """Return rows that are equal where neurons repeat each other, and what σ answers to the factors taken out."""
     weight = params[layer.weight]
-    rows = weight if layer.bias is None else torch.cat([weight, params[layer.bias][:, None]], dim=1)
-    rows = rows.double().numpy() + 0.0
+    joined = weight if layer.bias is None else torch.cat([weight, params[layer.bias][:, None]], dim=1)
+    rows: FloatArray = joined.double().numpy() + 0.0
     answers = np.ones(len(rows))
     if fact.parity is not None:
         signs = np.sign(rows[np.arange(len(rows)), (rows != 0).argmax(axis=1)])
@@ -167,12 +182,4 @@ def _merge(params: dict[str, torch.Tensor], layer: Layer, following: Layer, fact
     if layer.slope is not None:
         slopes = params[layer.slope].double().numpy()
         rows = np.concatenate([rows, np.broadcast_to(slopes, (len(rows),))[:, None]], axis=1)
-    first: dict[bytes, int] = {}
-    keep = torch.ones(len(rows), dtype=torch.bool)
-    columns = params[following.weight]
-    for unit, row in enumerate(rows):
-        host = first.setdefault(row.tobytes(), unit)
-        if host != unit:
-            columns[:, host] += columns[:, unit] * float(answers[unit] / answers[host])
-            keep[unit] = False
-    _keep(params, layer, following, keep)
+    return rows, answers

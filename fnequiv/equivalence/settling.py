@@ -1,10 +1,10 @@
 """Name the units of a network by what they compute from known inputs: one pass, for all but tied units.
 
-Notation. A block is *settled* once every unit of it has a place (and a sign) that no group element can change. A unit is
-named by its entries in tensors whose other axes are already settled, or belong to no block: for layer 1 its bias and its
-weights from the inputs, then for layer 2 its bias and its weights from the settled units of layer 1, and so on. Units
-that differ in one such entry are ordered by it; units that agree in all of them, but are *twins* (equal in every tensor,
-so that exchanging them changes nothing), may stand in any order. Only what then is left needs
+Notation. A block is *settled* once every unit of it has a place (and a sign) that no group element can change. A unit
+is named by its entries in tensors whose other axes are already settled, or belong to no block: for layer 1 its bias and
+its weights from the inputs, then for layer 2 its bias and its weights from the settled units of layer 1, and so on.
+Units that differ in one such entry are ordered by it; units that agree in all of them, but are *twins* (equal in every
+tensor, so that exchanging them changes nothing), may stand in any order. Only what then is left needs
 :mod:`fnequiv.equivalence.colouring`.
 
 The rule reads values and the order of settled units, never the place where a unit happens to stand. So θ and g·θ get
@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..symmetry import Axis, Block, SymmetrySpec
+from .axes import Array, flips, owners_of, rows
 from .elements import Move
 
-Array = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
 
 # Entries a tensor that are read first: they already tell the units of most networks apart.
@@ -37,7 +37,7 @@ class Sweep:
         self.arrays = arrays
         self.moves: dict[str, Move] = {}
         self.ties: dict[str, list[IntArray]] = {}
-        self.owner = {(axis.tensor, axis.axis): (block, axis) for block in spec.blocks for axis in block.axes}
+        self.owner = owners_of(spec)
         self.open = {block.name: block for block in spec.blocks}
         progress = True
         while self.open and progress:
@@ -89,13 +89,13 @@ class Sweep:
     def _entries(
         self, block: Block, axes: list[Axis], units: IntArray, start: int, stop: int | None
     ) -> tuple[Array, Array]:
-        """Return entries ``start:stop`` of ``units``: those that a flip of the unit leaves alone, those that it flips."""
+        """Return entries ``start:stop`` of ``units``: those that a flip of the unit leaves alone, those it flips."""
         dtype = np.result_type(*(self.arrays[axis.tensor] for axis in axes)) if axes else np.float64
         free: list[Array] = [np.empty((len(units), 0), dtype)]
         bound: list[Array] = [np.empty((len(units), 0), dtype)]
         for axis in axes:
             values = self._columns(axis, units, start, stop)
-            (bound if _flips(block, axis) else free).append(values)
+            (bound if flips(block, axis) else free).append(values)
         return np.concatenate(free, axis=1), np.concatenate(bound, axis=1)
 
     def _columns(self, axis: Axis, units: IntArray, start: int, stop: int | None) -> Array:
@@ -124,32 +124,23 @@ class Sweep:
         block, axis = owner
         move = self.moves[block.name]
         unit, within = np.divmod(places, axis.repeat)
-        signs = move.signs[unit] if _flips(block, axis) else np.ones(len(places))
+        signs = move.signs[unit] if flips(block, axis) else np.ones(len(places))
         return move.permutation[unit] * axis.repeat + within, signs
-
-    def _slices(self, block: Block, axis: Axis, units: IntArray) -> Array:
-        array = np.moveaxis(self.arrays[axis.tensor], axis.axis, 0)
-        return array.reshape(block.size, -1)[units]
 
     def _may_flip(self, block: Block, units: IntArray) -> bool:
         """Whether flipping any of ``units`` changes no tensor: all that a flip would touch is zero."""
-        axes = [axis for axis in block.axes if _flips(block, axis)]
-        return not any(self._slices(block, axis, units).any() for axis in axes)
+        axes = [axis for axis in block.axes if flips(block, axis)]
+        return not any(rows(self.arrays[axis.tensor], axis, block)[units].any() for axis in axes)
 
     def _twins(self, block: Block, group: IntArray, signs: Array) -> bool:
         """Whether the units are equal, up to their signs, in every tensor."""
         for axis in block.axes:
-            rows = self._slices(block, axis, group)
-            if _flips(block, axis):
-                rows = rows * signs[group][:, None]
-            if (rows != rows[0]).any():
+            own = rows(self.arrays[axis.tensor], axis, block)[group]
+            if flips(block, axis):
+                own = own * signs[group][:, None]
+            if (own != own[0]).any():
                 return False
         return True
-
-
-def _flips(block: Block, axis: Axis) -> bool:
-    """Whether the sign of a unit reaches this axis."""
-    return block.signs and axis.role != "carry" and not (axis.role == "out" and block.even)
 
 
 def _probe(free: Array, bound: Array, signed: bool) -> tuple[IntArray, Array]:
