@@ -25,7 +25,7 @@ from .actions import apply
 from .arrays import Params, array_of, arrays_of, bytes_of
 from .axes import moving
 from .clustering import numbered
-from .elements import GroupElement, Move
+from .elements import GroupElement, Move, check_spec
 from .group import compose, invert
 from .labelling import Labelling, label_arrays
 from .measuring import Sizes, exact
@@ -90,6 +90,7 @@ def label(params: Params, spec: SymmetrySpec, *, max_nodes: int = 10_000) -> Lab
     ([1, 0, 2], ((0, 2),))
     """
     check_integer("max_nodes", max_nodes)
+    check_spec(spec)
     check_parameters(params, spec)
     spec = moving(spec)
     arrays = arrays_of(params, spec)
@@ -131,6 +132,7 @@ def fingerprint(params: Params, spec: SymmetrySpec, *, max_nodes: int = 10_000) 
     >>> fingerprint(theta, spec) == fingerprint(swapped, spec)
     True
     """
+    check_spec(spec)
     spec = spec.only(signs=True)
     canonical = canonicalize(params, spec, max_nodes=max_nodes)
     digest = hashlib.blake2b(digest_size=32)
@@ -164,6 +166,7 @@ def sort_biases(params: Params, spec: SymmetrySpec) -> dict[str, torch.Tensor]:
     >>> sort_biases(theta, mlp.spec((1, 2, 1), "relu"))["2.weight"]
     tensor([[6., 5.]])
     """
+    check_spec(spec)
     check_parameters(params, spec)
     moves = {}
     for block in spec.blocks:

@@ -23,6 +23,7 @@ from .approximating import approximate, relative_difference
 from .arrays import Params, arrays_of
 from .axes import power
 from .canonical import label
+from .elements import check_spec
 from .group import compose, invert
 from .parameters import check_parameters
 from .searching import TooManyTiesError
@@ -103,6 +104,7 @@ def check_pair(a: Params, b: Params, spec: SymmetrySpec) -> None:
     TypeError, ValueError
         Naming the network and the tensor.
     """
+    check_spec(spec)
     for name, params in (("a", a), ("b", b)):
         try:
             check_parameters(params, spec)

@@ -117,10 +117,11 @@ class Matcher:
 
     def _record(self, block: Block, role: str, found: Features, pairing: Pairing) -> bool:
         assert pairing.either is not None
-        vague = np.isinf(found.slack) | ((found.peaks_b == 0) & block.scales)
+        peaks_a = found.peaks_a[pairing.partner]
+        vague = np.isinf(found.slack) | (found.peaks_b == 0) | (peaks_a == 0)
         scales = np.ones(block.size)
         if block.scales:
-            ratio = np.where(vague, 1.0, found.peaks_b / np.where(vague, 1.0, found.peaks_a[pairing.partner]))
+            ratio = np.where(vague, 1.0, found.peaks_b) / np.where(vague, 1.0, peaks_a)
             exponent = 1.0 if role == "in" else -1.0 / block.degree if block.degree else 0.0
             with np.errstate(divide="ignore"):
                 scales = ratio**exponent

@@ -26,6 +26,7 @@ from .axes import FloatArray
 from .checking import Verdict, compare
 from .hidden import Activations, facts_of_layers
 from .layers import Layer, layers_of
+from .parameters import check_parameters
 
 Params = Mapping[str, torch.Tensor]
 
@@ -63,7 +64,7 @@ def reduce(params: Params, activation: Activations) -> dict[str, torch.Tensor]:
     >>> reduce(theta, "tanh")  # the second neuron is minus the first, the third is not heard
     {'0.weight': tensor([[1.]]), '2.weight': tensor([[2.]])}
     """
-    mlp.spec(params, activation)  # raises unless this is a chain
+    check_parameters(params, mlp.spec(params, activation))
     layers = layers_of(params)
     facts = facts_of_layers(layers, activation)
     reduced = {name: tensor.detach().clone() for name, tensor in params.items()}
@@ -134,12 +135,12 @@ def _fold_constants(params: dict[str, torch.Tensor], layer: Layer, following: La
     """Move what neurons without incoming weights send into the next bias, and drop them."""
     silent = (params[layer.weight] == 0).all(dim=1)
     if layer.bias is None:
-        values = torch.full((len(silent),), fact.at_zero, dtype=params[layer.weight].dtype)
+        values = params[layer.weight].new_full((len(silent),), fact.at_zero)
     else:
-        bias = params[layer.bias].double().numpy()
-        slopes = None if layer.slope is None else params[layer.slope].double().numpy()
+        bias = params[layer.bias].double().numpy(force=True)
+        slopes = None if layer.slope is None else params[layer.slope].double().numpy(force=True)
         outputs = np.where(bias > 0, bias, bias * slopes) if slopes is not None else fact(bias)
-        values = torch.from_numpy(np.asarray(outputs)).to(params[layer.weight].dtype)
+        values = torch.from_numpy(np.asarray(outputs)).to(params[layer.weight])
     if following.bias is None:
         silent &= values == 0
     elif silent.any():
@@ -167,7 +168,7 @@ def _directions(params: dict[str, torch.Tensor], layer: Layer, fact: Activation)
     """Return rows that are equal where neurons repeat each other, and what σ answers to the factors taken out."""
     weight = params[layer.weight]
     joined = weight if layer.bias is None else torch.cat([weight, params[layer.bias][:, None]], dim=1)
-    rows: FloatArray = joined.double().numpy() + 0.0
+    rows: FloatArray = joined.double().numpy(force=True) + 0.0
     answers = np.ones(len(rows))
     if fact.parity is not None:
         signs = np.sign(rows[np.arange(len(rows)), (rows != 0).argmax(axis=1)])
@@ -180,6 +181,6 @@ def _directions(params: dict[str, torch.Tensor], layer: Layer, fact: Activation)
         rows = rows / peaks[:, None]
         answers = answers * peaks ** float(fact.degree if fact.degree is not None else 1)
     if layer.slope is not None:
-        slopes = params[layer.slope].double().numpy()
+        slopes = params[layer.slope].double().numpy(force=True)
         rows = np.concatenate([rows, np.broadcast_to(slopes, (len(rows),))[:, None]], axis=1)
     return rows, answers

@@ -1,4 +1,4 @@
-"""Canonical forms: one network an orbit, whatever is tied; fingerprints; the paper's representative and where it fails."""
+"""Canonical forms: one network an orbit, whatever is tied; fingerprints; the paper's sorted biases, and their limit."""
 
 import inspect
 import itertools
@@ -169,7 +169,9 @@ def test_sorted_biases_name_one_network_until_two_are_equal(networks):
     assert not all(equal(forms[0], form) for form in forms)
     assert len({fingerprint(form, spec) for form in forms}) == 1
     with pytest.raises(ValueError, match="no bias to sort"):
-        sort_biases({"0.weight": torch.ones(2, 1), "2.weight": torch.ones(1, 2)}, mlp.spec((1, 2, 1), "relu", bias=False))
+        sort_biases(
+            {"0.weight": torch.ones(2, 1), "2.weight": torch.ones(1, 2)}, mlp.spec((1, 2, 1), "relu", bias=False)
+        )
 
 
 def matchings(size):
