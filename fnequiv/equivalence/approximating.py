@@ -42,6 +42,7 @@ def approximate(
 ) -> Verdict:
     """Return the verdict up to scales and rounding, given the one under permutations and flips, bit for bit."""
     pinnable = tolerance == 0 and verdict.answer == "not equivalent"
+    fixed = [relative_difference(a[name], b[name]) for name in spec.shapes if not spec.places[name]]
     spec = moving(spec)
     a, b = ({name: params[name].detach() for name in spec.shapes} for params in (a, b))
     eps = max((torch.finfo(tensor.dtype).eps for tensor in b.values()), default=0.0)
@@ -59,7 +60,7 @@ def approximate(
     gaps = [float("inf")]
     if matcher.element is not None:
         moved = _moved(wide, spec, matcher.element)
-        gaps.append(_verify(a, b, moved, spec, matcher.element, tolerance))
+        gaps.append(max([_verify(a, b, moved, spec, matcher.element, tolerance), *fixed]))
         if gaps[-1] <= tolerance:
             return _equivalent(matcher.element, gaps[-1])
         if matcher.unique and moved is not None:
@@ -71,7 +72,7 @@ def approximate(
     clusters = Clusters(left, right, spec, error)
     found = clusters.candidate(max_nodes=max(1, min(max_nodes, _MOST_READS // max(1, clusters.entries))))
     if found is not None:
-        gaps.append(_verify(a, b, _moved(wide, spec, found), spec, found, tolerance))
+        gaps.append(max([_verify(a, b, _moved(wide, spec, found), spec, found, tolerance), *fixed]))
         if gaps[-1] <= tolerance:
             return _equivalent(found, gaps[-1])
     if clusters.excluded:
@@ -97,6 +98,8 @@ def relative_difference(moved: torch.Tensor, wanted: torch.Tensor) -> float:
     0.25
     """
     if not wanted.numel():
+        return 0.0
+    if torch.equal(moved, wanted):
         return 0.0
     gap, peak = float((moved.double() - wanted.double()).abs().max()), float(wanted.double().abs().max())
     return gap / peak if peak else (float("inf") if gap else 0.0)

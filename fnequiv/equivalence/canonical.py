@@ -61,6 +61,8 @@ def canonicalize(params: Params, spec: SymmetrySpec, *, max_nodes: int = 10_000)
     Notes
     -----
     Source: the representative set in the proof of Theorem 1 of Shen (2024), made to hold for ties, signs and scales.
+    Units that hang together with one another alone, and with no input, bias or output, keep the scales that they have:
+    no output depends on them, and :func:`~fnequiv.equivalence.reduction.reduce` removes them.
 
     Examples
     --------

@@ -13,17 +13,20 @@ Theorem: Definition 1 and Proposition 1 of Shen (2024). Chapter: "Telling networ
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import torch
 
-from ..symmetry import SymmetrySpec
+from ..symmetry import Axis, SymmetrySpec
 from ..validation import check_integer, check_real
 from .actions import apply
 from .approximating import approximate, relative_difference
 from .arrays import Params, arrays_of
 from .axes import power
 from .canonical import label
-from .elements import check_spec
+from .elements import GroupElement, check_spec
 from .group import compose, invert
 from .parameters import check_parameters
 from .searching import TooManyTiesError
@@ -151,16 +154,41 @@ def _by_canonical_forms(a: Params, b: Params, spec: SymmetrySpec, max_nodes: int
     except TooManyTiesError as error:
         return Verdict("undecided", str(error))
     witness = compose(invert(second.element), first.element)
-    moved = apply(a, discrete, witness)
-    unequal = {name: int((moved[name] != b[name]).sum()) for name in b if not torch.equal(moved[name], b[name])}
-    difference = max((relative_difference(moved[name], b[name]) for name in unequal), default=0.0)
+    reason, unequal, difference = None, {}, 0.0
+    for name, moved in _tensors(a, discrete, witness):
+        apart = moved != b[name]
+        if count := int(apart.sum()):
+            ours, theirs = moved[apart].double(), b[name][apart].double()
+            peak = float(b[name].abs().max())
+            difference = max(difference, float((ours - theirs).abs().max()) / peak if peak else float("inf"))
+            reason = reason or _other_sizes(name, ours.abs(), theirs.abs())
+            unequal[name] = count
     if not unequal:
         return Verdict("equivalent", "the witness turns a into b, bit for bit", witness, 0.0)
-    reason = _other_numbers(a, b, discrete, 0) or (
+    reason = reason or (
         "every tensor holds the same numbers, but in another arrangement: the canonical forms differ in "
         + ", ".join(f"{count} entries of {name!r}" for name, count in unequal.items())
     )
     return Verdict("not equivalent", reason, difference=difference)
+
+
+def _tensors(params: Params, spec: SymmetrySpec, element: GroupElement) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors of g·θ one after the other: all at once they would be one more network in memory."""
+    for name, places in spec.places.items():
+        axes: dict[str, list[Axis]] = {}
+        for axis, block in places:
+            axes.setdefault(block.name, []).append(axis)
+        blocks = tuple(replace(spec.block(block), axes=tuple(own)) for block, own in axes.items())
+        alone = SymmetrySpec(blocks, {name: spec.shapes[name]})
+        yield name, apply({name: params[name]}, alone, GroupElement({block: element[block] for block in axes}))[name]
+
+
+def _other_sizes(name: str, ours: torch.Tensor, theirs: torch.Tensor) -> str | None:
+    """Return words if the entries of a tensor that differ are not the same numbers in another order, signs aside."""
+    gaps = (ours.sort().values - theirs.sort().values).abs()
+    if not (count := int(gaps.count_nonzero())):
+        return None
+    return f"tensor {name!r} holds other numbers: sorted by size, {count} differ, by up to {float(gaps.max()):.3g}"
 
 
 def _other_numbers(a: Params, b: Params, spec: SymmetrySpec, tolerance: float) -> str | None:

@@ -27,10 +27,10 @@ from .settling import Sweep
 class Labelling:
     """How a network gets to its canonical form, and what of it no rule could tell apart.
 
-    ``element`` takes the network to its canonical form. ``twins`` lists by block the groups of units that are equal in
-    every tensor (up to sign), by their places in the given network. ``automorphisms`` are elements found on the way
-    that fix the network although they exchange other units than twins; ``refinements`` counts the steps of the search
-    (0: one pass was enough).
+    ``element`` takes the network to its canonical form. ``twins`` lists by block the groups of units that are equal
+    in every tensor (up to sign), by their places in the given network. ``automorphisms`` are elements found on the
+    way that fix the network (up to rounding, where it may be rescaled) although they exchange other units than twins;
+    ``refinements`` counts the steps of the search (0: one pass was enough).
     """
 
     element: GroupElement

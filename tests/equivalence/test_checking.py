@@ -320,6 +320,10 @@ def test_a_tensor_that_nothing_moves_has_to_agree(networks):
     assert verdict.answer == "not equivalent"
     assert "counter" in verdict.reason
     assert compare(a, {**a, "shift": torch.tensor([0.0, 1.0], dtype=torch.float64)}, spec).answer == "not equivalent"
+    shifted = {**a, "shift": torch.tensor([1.0, 2.0], dtype=torch.float64)}
+    verdict = compare(shifted, {**a, "shift": torch.tensor([1.1, 2.0], dtype=torch.float64)}, spec, tolerance=0.1)
+    assert verdict.answer == "equivalent"
+    assert verdict.difference == pytest.approx(0.05)
 
 
 def test_half_precision_and_gradients(networks):
