@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import linprog
 
 from fnequiv.equivalence import mlp
-from fnequiv.equivalence.actions import apply, sample
+from fnequiv.equivalence.actions import GroupElement, Move, apply, sample
 from fnequiv.equivalence.checking import compare
 from fnequiv.symmetry import Axis, Block, SymmetrySpec
 
@@ -297,6 +297,16 @@ def test_huge_and_tiny_weights(networks, scale):
         assert compare(a, b, spec, tolerance=1e-9).answer == "equivalent"
         b["0.weight"][0, 0] *= 1.5
         assert compare(a, b, spec).answer != "equivalent"
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-9])
+def test_units_that_hang_together_with_one_another_alone(networks, tolerance):
+    spec = mlp.spec((1, 2, 2, 1), "relu", bias=False)
+    a = networks(spec, 0)
+    a["0.weight"], a["4.weight"] = torch.zeros_like(a["0.weight"]), torch.zeros_like(a["4.weight"])
+    b = apply(a, spec, GroupElement({"layer1": Move([0, 1], scales=[2, 8]), "layer2": Move([1, 0], scales=[0.5, 4])}))
+    assert exactly_equivalent(a, b, spec)
+    assert compare(a, b, spec, tolerance=tolerance).answer != "not equivalent"
 
 
 def test_rescaled_by_powers_of_two_is_exact(networks):
