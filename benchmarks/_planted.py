@@ -59,12 +59,17 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Pair:
-    """A network a, b = g·a, and ``permuted``: a under the permutation of g alone, without its signs and scales."""
+    """A network a, the element g that was planted, and b = g·a."""
 
     architecture: Architecture
     a: Params
     b: Params
-    permuted: Params
+    element: GroupElement
+
+    def permuted(self) -> Params:
+        """Return a under the permutation of g alone, without its signs and scales."""
+        order = GroupElement({name: Move(move.permutation) for name, move in self.element.moves.items()})
+        return apply(self.a, self.architecture.spec, order)
 
 
 def perceptron(widths: tuple[int, ...], kind: Kind) -> Architecture:
@@ -126,5 +131,4 @@ def plant(architecture: Architecture, seed: int) -> Pair:
     """Draw a network and hide it behind a random element of its group."""
     a, spec = architecture.draw(seed), architecture.spec
     g = sample(spec, np.random.default_rng(seed), spread=SPREAD if spec.continuous_dimension() else 1.0)
-    order = GroupElement({name: Move(move.permutation) for name, move in g.moves.items()})
-    return Pair(architecture, a, apply(a, spec, g), apply(a, spec, order))
+    return Pair(architecture, a, apply(a, spec, g), g)

@@ -98,7 +98,7 @@ def main(*, smoke: bool = False) -> None:
     kinds: tuple[Kind, ...] = ("signed", "scaled")
     for kind in kinds:
         activation = ACTIVATIONS[kind]
-        for width in (8,) if smoke else (32, 128, 512):
+        for width in (8,) if smoke else (32, 128):
             widths = (64, width, width, 10)
             architecture = perceptron(widths, kind)
             learn = partial(train, widths, activation, data=halves[0], steps=10 if smoke else STEPS)

@@ -7,7 +7,7 @@ into preallocated memory. ``differ`` is the same network with one weight changed
 The second table goes up to 100 million parameters, six square layers, each size in a process of its own. ``peak`` is
 the most memory held during the decision, both networks included, over that of one network; what the process holds
 before there is a network (PyTorch itself) is left out. The exponent is fitted to the sizes from a million on: 1 is
-linear. With ``differ`` the decision gives its reason, the numbers that changed, which costs a sort.
+linear.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def decisions(widths: tuple[int, ...], case: str, seed: int = 0) -> tuple[Params
         weight = pair.b["2.weight"]
         weight[0, 0] = torch.nextafter(weight[0, 0], torch.tensor(torch.inf))
     tolerance = TOLERANCE if case == "scaled" else 0
-    return pair.a, lambda: compare(pair.a, pair.b, architecture.spec, tolerance=tolerance).answer
+    a, b, spec = pair.a, pair.b, architecture.spec  # and no third network is held
+    return a, lambda: compare(a, b, spec, tolerance=tolerance).answer
 
 
 def against_peers(widths: tuple[int, ...], rounds: int) -> None:

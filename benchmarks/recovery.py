@@ -53,7 +53,7 @@ def _align(pair: Pair) -> Callable[[], bool]:
 def _by_peer(match: Callable[..., Mapping[str, torch.Tensor]]) -> Callable[[Pair], Callable[[], bool]]:
     def run(pair: Pair) -> Callable[[], bool]:
         moved = match(pair.architecture, pair.a, pair.b)
-        return lambda: all(torch.equal(moved[name], tensor) for name, tensor in pair.permuted.items())
+        return lambda: all(torch.equal(moved[name], tensor) for name, tensor in pair.permuted().items())
 
     return run
 

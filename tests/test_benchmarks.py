@@ -44,7 +44,7 @@ def test_the_modules_compute_the_planted_networks(kind):
             torch.randn(7, architecture.inputs, generator=torch.Generator().manual_seed(1)),
         )
         outputs = []
-        for params in (pair.a, pair.b, pair.permuted):
+        for params in (pair.a, pair.b, pair.permuted()):
             module.load_state_dict(params)
             outputs.append(module(x))
         torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)
