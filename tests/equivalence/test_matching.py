@@ -46,6 +46,14 @@ def test_pairs_are_forced_as_all_perfect_matchings_say(seed, size, signed, width
         assert found.lonely is not None
         return
     assert tuple(found.partner) in matchings
+    shares = np.abs(b[:, None] - a[None])
+    if signed:
+        other = np.abs(b[:, None] + a[None])
+        shares = np.where((other.max(axis=2) < shares.max(axis=2))[:, :, None], other, shares)
+    shares = (shares / allowed[:, None]).max(axis=2)
+    if np.isfinite(allowed).all():  # of all matchings the one with the least differences
+        sums = [sum(shares[i, p[i]] for i in range(size)) for p in matchings]
+        assert sum(shares[i, found.partner[i]] for i in range(size)) == pytest.approx(min(sums))
     options = [{p[i] for p in matchings} for i in range(size)]
     free = {i for i in range(size) if len(options[i]) > 1}
     assert free == {int(i) for group in found.groups for i in group}
@@ -145,3 +153,15 @@ def test_one_changed_weight_in_a_wide_rescaled_network_is_proved(networks, activ
         entries[3] += 0.05 * changed[name].abs().max()
         assert compare(a, changed, spec, tolerance=1e-4).answer == "not equivalent", name
     assert compare(a, networks(spec, 1, dtype=torch.float32), spec, tolerance=1e-4).answer == "not equivalent"
+
+
+def test_scales_that_cancel_between_two_layers_are_not_pinned(networks):
+    spec = mlp.spec((2, 3, 3, 2), "relu", bias=False)
+    a = networks(spec, 0)
+    b = {name: tensor.clone() for name, tensor in a.items()}
+    for name, factor in (("0.weight", 3), ("4.weight", 1 / 3)):
+        b[name] *= factor  # every unit of both layers by 3: the weights between them stay
+    classes = {block.name: (np.arange(3), np.arange(3)) for block in spec.blocks}
+    assert not scales_are_one(arrays(a), arrays(b), spec, classes)
+    assert scales_are_one(arrays(a), arrays(a), spec, classes)
+    assert compare(a, b, spec).answer != "not equivalent"
