@@ -30,18 +30,22 @@ from ..validation import check_integer
 from .actions import apply
 from .arrays import Params, arrays_of
 from .axes import FloatArray
-from .checking import check_pair
+from .checking import check_pair, compare
 from .descending import balance, descend, distance
 from .elements import GroupElement, Move
 from .group import compose, invert, sample
+
+# A copy is recognised with this many roundings of its dtype, and with few refinements where units are tied.
+_ROUNDINGS = 32
+_FEW_NODES = 100
 
 
 @dataclass(frozen=True)
 class Alignment:
     """The element found, and the distances |b - a| before and |b - g·a| after it (Euclidean, over floating tensors).
 
-    ``sweeps`` counts the passes over the blocks of the best start; ``start`` is its number (0: block by block from the
-    inputs, others: random).
+    ``sweeps`` counts the passes over the blocks of the best start (0: b is a copy of a up to rounding, and its units
+    were matched one by one); ``start`` is its number (0: block by block from the inputs, others: random).
     """
 
     element: GroupElement
@@ -94,6 +98,8 @@ def align(
 
     Notes
     -----
+    A copy up to rounding is found first, by :func:`~fnequiv.equivalence.checking.compare`: there weight matching may
+    stop at a local optimum, and matching units by what they receive does not.
     Source: Ainsworth et al. (2023), Algorithm 1, extended by signs, scales and a start that follows the inputs.
 
     Examples
@@ -111,6 +117,9 @@ def align(
     a, b, spec = _floating(a, spec), _floating(b, spec), _floating_spec(a, spec)
     if starts > 1 and generator is None:
         raise ValueError(f"starts={starts} draws random starts: pass a generator, np.random.default_rng(0) say")
+    copy = compare(a, b, spec, tolerance=_ROUNDINGS * _eps(b), max_nodes=_FEW_NODES)
+    if copy.witness is not None:
+        return _report(a, b, spec, copy.witness, 0, 0)
     balanced = [balance(_double(params, spec), spec) for params in (a, b)]
     left, right = (arrays for arrays, _ in balanced)
     discrete = spec.only(signs=True)
@@ -202,6 +211,10 @@ def _floating(params: Params, spec: SymmetrySpec) -> Params:
 
 def _floating_spec(params: Params, spec: SymmetrySpec) -> SymmetrySpec:
     return SymmetrySpec(spec.blocks, {name: spec.shapes[name] for name in _floating(params, spec)})
+
+
+def _eps(params: Params) -> float:
+    return max((torch.finfo(tensor.dtype).eps for tensor in params.values()), default=0.0)
 
 
 def _double(params: Params, spec: SymmetrySpec) -> dict[str, FloatArray]:

@@ -51,6 +51,22 @@ def test_planted_copies_with_scales_and_noise(networks, activation):
         assert (g[block.name].permutation[back] == np.arange(block.size)).all()
 
 
+@pytest.mark.parametrize("activation", ["gelu", "tanh", "relu"])
+def test_copies_of_deep_narrow_networks_are_found_where_descent_stops_early(networks, activation):
+    spec = mlp.spec((4,) * 8 + (1,), activation)
+    stuck = 0
+    for seed in range(3):
+        a = networks(spec, seed)
+        b = apply(a, spec, sample(spec, np.random.default_rng(seed)))
+        found = align(a, b, spec)
+        assert found.after <= 1e-9 * found.before
+        nudged = {name: tensor + 1e-4 * torch.rand_like(tensor) for name, tensor in b.items()}  # too far for a copy
+        rough = align(a, nudged, spec)
+        assert rough.after <= rough.before
+        stuck += rough.after > 0.05
+    assert stuck < 3
+
+
 def test_one_block_is_solved_exactly(networks):
     spec = mlp.spec((2, 4, 1), "tanh")
     a, b = networks(spec, 0), networks(spec, 1)
