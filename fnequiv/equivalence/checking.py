@@ -156,13 +156,14 @@ def _by_canonical_forms(a: Params, b: Params, spec: SymmetrySpec, max_nodes: int
     witness = compose(invert(second.element), first.element)
     reason, unequal, difference = None, {}, 0.0
     for name, moved in _tensors(a, discrete, witness):
+        if torch.equal(moved, b[name]):
+            continue
         apart = moved != b[name]
-        if count := int(apart.sum()):
-            ours, theirs = moved[apart].double(), b[name][apart].double()
-            peak = float(b[name].abs().max())
-            difference = max(difference, float((ours - theirs).abs().max()) / peak if peak else float("inf"))
-            reason = reason or _other_sizes(name, ours.abs(), theirs.abs())
-            unequal[name] = count
+        ours, theirs = moved[apart].double(), b[name][apart].double()
+        peak = float(b[name].abs().max())
+        difference = max(difference, float((ours - theirs).abs().max()) / peak if peak else float("inf"))
+        reason = reason or _other_sizes(name, ours.abs(), theirs.abs())
+        unequal[name] = len(ours)
     if not unequal:
         return Verdict("equivalent", "the witness turns a into b, bit for bit", witness, 0.0)
     reason = reason or (

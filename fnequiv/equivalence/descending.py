@@ -18,9 +18,14 @@ from scipy.optimize import linear_sum_assignment
 
 from ..symmetry import Block, SymmetrySpec
 from .actions import apply
-from .axes import FloatArray, flips, owners_of, rows
+from .axes import FloatArray, along, flips, owners_of, power, rows
 from .elements import GroupElement, Move
 from .group import compose, identity
+
+# Balancing ends when no scale changes by more than this (in logs), or after so many passes.
+_SETTLED = 1e-12
+_MOST_PASSES = 20
+_OVERFLOW = "the squares of the weights leave the range of float64: divide the networks by one number first"
 
 
 def balance(arrays: dict[str, FloatArray], spec: SymmetrySpec) -> tuple[dict[str, FloatArray], GroupElement]:
@@ -34,27 +39,27 @@ def balance(arrays: dict[str, FloatArray], spec: SymmetrySpec) -> tuple[dict[str
     >>> {name: float(array[0, 0]) for name, array in balanced.items()}
     {'0.weight': 2.0, '2.weight': 2.0}
     """
-    element = identity(spec)
-    if not spec.continuous_dimension():
-        return arrays, element
-    for _ in range(20):
-        moves = {}
-        for block in spec.blocks:
-            scales = np.ones(block.size)
-            if block.scales and block.degree:
+    arrays = dict(arrays)
+    total = {block.name: np.ones(block.size) for block in spec.blocks}
+    free = [block for block in spec.blocks if block.scales and block.degree]
+    change = np.inf if free else 0.0
+    passes = 0
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        while change > _SETTLED and passes < _MOST_PASSES:
+            change, passes = 0.0, passes + 1
+            for block in free:
                 way_in, way_out = (_squares(arrays, block, role) for role in ("in", "out"))
                 alive = (way_in > 0) & (way_out > 0)
-                ratio = block.degree * np.where(alive, way_out, 1.0) / np.where(alive, way_in, block.degree)
+                ratio = np.where(alive, block.degree * way_out / way_in, 1.0)
                 scales = ratio ** (1.0 / (2 * block.degree + 2))
-            step = GroupElement(
-                {other.name: Move(np.arange(other.size)) for other in spec.blocks}
-                | {block.name: Move(np.arange(block.size), scales=scales)}
-            )
-            arrays, element = _moved(arrays, spec, step), compose(step, element)
-            moves[block.name] = scales
-        if all(np.allclose(scales, 1, rtol=1e-12, atol=0) for scales in moves.values()):
-            break
-    return arrays, element
+                for axis in block.axes:
+                    factor = along(scales ** float(power(block, axis)), axis, arrays[axis.tensor].ndim)
+                    arrays[axis.tensor] = arrays[axis.tensor] * factor
+                total[block.name] = total[block.name] * scales
+                change = max(change, float(np.abs(np.log(scales)).max()))
+    if not all((np.isfinite(scales) & (scales > 0)).all() for scales in total.values()):
+        raise ValueError(_OVERFLOW)
+    return arrays, GroupElement({name: Move(np.arange(len(scales)), scales=scales) for name, scales in total.items()})
 
 
 def _squares(arrays: Mapping[str, FloatArray], block: Block, role: str) -> FloatArray:
