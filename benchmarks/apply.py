@@ -8,7 +8,6 @@ reordering a layer's inputs must). What ``new`` costs beyond ``into`` is the ope
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Mapping
 
@@ -21,16 +20,15 @@ from fnequiv.equivalence.actions import apply, sample
 NETWORKS = {"784-512-512-512-10": (784, 512, 512, 512, 10), "100 million parameters": (4096,) * 7}
 
 
-def _medians(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each call; the calls take turns, so that a slow minute of the machine meets them all."""
+def _best(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Least seconds of each call, which other work on the machine disturbs least; the calls take turns."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(rounds + 2):
+    for _ in range(rounds):
         for name, call in calls.items():
             start = time.perf_counter()
             call()
-            if turn >= 2:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+            seconds[name].append(time.perf_counter() - start)
+    return {name: min(values) for name, values in seconds.items()}
 
 
 def _measure(widths: tuple[int, ...], rounds: int) -> dict[str, float]:
@@ -50,11 +48,11 @@ def _measure(widths: tuple[int, ...], rounds: int) -> dict[str, float]:
         "into": lambda: apply(params, spec, element, out=kept),
         "new": lambda: apply(params, spec, element),
     }
-    return _medians(calls, rounds)
+    return _best(calls, rounds)
 
 
 def main(*, smoke: bool = False) -> None:
-    """Print the median times, and the ratios of ``apply`` to the two floors."""
+    """Print the least times, and the ratios of ``apply`` to the two floors."""
     names = ("rows", "columns", "into", "new")
     ratios = (("into", "columns"), ("into", "rows"), ("new", "columns"), ("new", "rows"))
     print("  ".join([f"{'network':22}", *(f"{name:>10}" for name in names), *(f"{a}/{b}" for a, b in ratios)]))

@@ -185,7 +185,7 @@ def _lines(
             [(start[j], end[i]) for i, j in zip(to, of, strict=True)],
             colors=[PALETTE[0] if value > 0 else PALETTE[1] for value in values],
             linestyles=["-" if value > 0 else (0, (3.0, 1.2)) for value in values],
-            linewidths=_THICKEST * np.minimum(np.abs(values) / full, 1.0),
+            linewidths=_THICKEST * (np.minimum(np.abs(values), full) / full),
             zorder=1,
         )
 

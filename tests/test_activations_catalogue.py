@@ -73,6 +73,12 @@ def test_a_changed_catalogue_entry_is_not_mistaken_for_the_entry():
         ({"formula": None}, TypeError, "formula must be a text, got None"),
         ({"torch": torch.sinh}, TypeError, "torch must be a text"),
         ({"function": "sinh"}, TypeError, "function must be a function of an array, got 'sinh'"),
+        ({"function": lambda x: 0.0}, TypeError, "function must turn a float64 array into one of its shape, got 0.0"),
+        ({"function": lambda x: None}, TypeError, "function must turn a float64 array into one of its shape"),
+        ({"function": lambda x: x[:2]}, TypeError, "function must turn a float64 array into one of its shape"),
+        ({"function": torch.as_tensor}, TypeError, "function must turn a float64 array into one of its shape"),
+        ({"function": lambda x: x * math.nan}, ValueError, "at_zero must be σ"),
+        ({"degree": 10**6}, ValueError, "degree must hold for every x, got 1000000"),
         ({"steepest": 1.0}, TypeError, "steepest must be a function of an array, got 1.0"),
         ({"largest": None}, TypeError, "largest must be a function"),
         ({"reflection": (-1, 0.0, 0.0)}, TypeError, "reflection must be a Reflection or None"),
@@ -100,6 +106,14 @@ def test_a_changed_catalogue_entry_is_not_mistaken_for_the_entry():
 def test_facts_that_cannot_be_are_refused(changes, error, message):
     with pytest.raises(error, match=message):
         own(**changes)
+
+
+@pytest.mark.parametrize("slope", [1.7e308, -1.7e308, 5e-324])
+def test_extreme_parameters_overflow_to_infinity_without_a_warning(slope):
+    facts = activations.get("leaky_relu", negative_slope=slope)
+    assert facts([-2.0, 3.0]).tolist() == [-2 * slope, 3.0]
+    assert facts.range(2.0) == (min(0.0, -2 * slope), max(2.0, -2 * slope))
+    assert facts.lipschitz() == max(1.0, abs(slope))
 
 
 def test_table_says_what_the_facts_say_and_what_the_paper_says():
@@ -177,6 +191,12 @@ def test_an_unknown_name_is_answered_with_every_known_one():
         activations.table(["relu", "maxout"])
     with pytest.raises(TypeError, match="pass a list"):
         activations.table("relu")
+    with pytest.raises(TypeError, match="pass a list"):
+        activations.table(activations.get("relu"))
+    with pytest.raises(TypeError, match="several names, got 5: pass a list"):
+        activations.table(5)
+    with pytest.raises(TypeError, match="a name or an Activation, got None"):
+        activations.table([None])
 
 
 @pytest.mark.parametrize("bound", ["lipschitz", "sup", "range"])

@@ -170,6 +170,10 @@ class TestNetwork:
         )
         assert thick == pytest.approx(2 * thin)
 
+    def test_a_weight_beyond_the_scale_is_drawn_no_thicker(self):
+        _, lines, _ = drawn((2, 1), [[[1e308, 1e-308]]], scale=1e-308)
+        assert len(set(lines[0].get_linewidths())) == 1
+
     def test_a_permuted_network_is_the_same_picture_with_its_neurons_elsewhere(self):
         order = [2, 0, 1]
         colors = np.array(plotting.PALETTE[:3])

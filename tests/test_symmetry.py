@@ -1,11 +1,13 @@
 """SymmetrySpec: group orders against enumeration, invariants at construction, and what it refuses."""
 
+import copy
 import itertools
 import math
 import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from fnequiv.symmetry import Axis, Block, SymmetrySpec, kind_of
@@ -67,7 +69,39 @@ def test_specs_are_values():
     assert two_layers() == two_layers()
     assert two_layers() != two_layers("signed")
     assert len({two_layers(), two_layers()}) == 1
-    assert pickle.loads(pickle.dumps(two_layers())) == two_layers()
+    for again in (copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))):
+        assert again(two_layers()) == two_layers()
+        with pytest.raises(TypeError, match="item assignment"):
+            again(two_layers()).shapes["0.weight"] = (9, 9)
+
+
+def test_a_spec_does_not_follow_the_dict_it_was_made_of():
+    shapes = {"w": (2,)}
+    spec = SymmetrySpec((Block("b", 2, "signed", GOOD),), shapes)
+    shapes["w"] = (3,)
+    assert spec.shapes["w"] == (2,)
+
+
+def test_places_name_every_tensor_and_its_axes():
+    places = two_layers().places
+    found = {name: [(axis.axis, axis.role, block.name) for axis, block in pairs] for name, pairs in places.items()}
+    assert found == {
+        "0.weight": [(0, "in", "layer1")],
+        "2.weight": [(1, "out", "layer1"), (0, "in", "layer2")],
+        "4.weight": [(1, "out", "layer2")],
+    }
+    assert SymmetrySpec((), {"counter": ()}).places == {"counter": ()}
+
+
+def test_sizes_are_plain_integers_whatever_they_were():
+    block = Block("b", np.int64(2), "signed", (Axis("w", np.int32(0), "in", repeat=np.int64(3)),))
+    assert repr(block) == repr(Block("b", 2, "signed", (Axis("w", 0, "in", repeat=3),)))
+
+
+def test_the_longest_axis_still_has_a_log_order():
+    size = 2**63 - 1
+    log_order = Block("b", size, "signed", GOOD).log_order()
+    assert log_order == pytest.approx(size * (math.log(size) - 1 + math.log(2)), rel=1e-12)
 
 
 def test_table_lists_every_block_and_the_total():
@@ -90,6 +124,30 @@ BAD = {
     "an unknown kind": (lambda: Block("b", 2, "rotation", GOOD), ValueError, "got 'rotation'"),
     "an axis listed twice": (lambda: Block("b", 2, "signed", GOOD * 2), ValueError, "lists an axis twice"),
     "an unknown role": (lambda: Axis("w", 0, "sideways"), ValueError, "got 'sideways'"),
+    "a size no axis has": (lambda: Block("b", 10**310, "signed", GOOD), ValueError, "must be <= 2**63 - 1"),
+    "a block without a name": (lambda: Block(None, 2, "signed", GOOD), TypeError, "a block needs a name"),
+    "a kind in a list": (lambda: Block("b", 2, ["signed"], GOOD), ValueError, "got ['signed']"),
+    "a string of axes": (lambda: Block("b", 2, "signed", "w"), TypeError, "must be a tuple of Axis, got 'w'"),
+    "no axes": (lambda: Block("b", 2, "signed", None), TypeError, "must be a tuple of Axis, got None"),
+    "one axis": (lambda: Block("b", 2, "signed", GOOD[0]), TypeError, "must be a tuple of Axis, got Axis("),
+    "a dict of axes": (lambda: Block("b", 2, "signed", {GOOD[0]: 1}), TypeError, "must be a tuple of Axis"),
+    "even as a number": (lambda: Block("b", 2, "signed", GOOD, even=1), TypeError, "even must be True or False, got 1"),
+    "a negative degree": (lambda: Block("b", 2, "scaled", GOOD, degree=-1), ValueError, "must be >= 0, got -1"),
+    "an axis without a tensor": (lambda: Axis(None, 0, "in"), TypeError, "the name of its tensor, a string, got None"),
+    "no role": (lambda: Axis("w", 0, None), ValueError, "got None for tensor 'w'"),
+    "no blocks": (lambda: SymmetrySpec(None, {}), TypeError, "must be a tuple of Block, got None"),
+    "one block": (lambda: SymmetrySpec(Block("b", 2, "signed", ()), {}), TypeError, "must be a tuple of Block"),
+    "blocks by name": (lambda: SymmetrySpec({"b": 2}, {}), TypeError, "must be a tuple of Block"),
+    "no shapes": (lambda: SymmetrySpec((), None), TypeError, "must map the tensors' names to their shapes, got None"),
+    "a number for a shape": (lambda: SymmetrySpec((), {"w": 3}), TypeError, "shape of 'w' must be a tuple"),
+    "a fraction in a shape": (lambda: SymmetrySpec((), {"w": (2.5,)}), TypeError, "must be an integer, got 2.5"),
+    "a number for a name": (lambda: SymmetrySpec((), {1: (3,)}), TypeError, "got the name 1"),
+    "arrays for shapes": (
+        lambda: two_layers().check_shapes({name: np.ones(shape) for name, shape in two_layers().shapes.items()}),
+        TypeError,
+        "got ndarray: pass tuple(tensor.shape)",
+    ),
+    "a list of shapes": (lambda: two_layers().check_shapes([(3, 4)]), TypeError, "must map the tensors' names"),
     "a negative axis": (lambda: Axis("w", -1, "in"), ValueError, "must be >= 0, got -1"),
     "a repeat of 0": (lambda: Axis("w", 0, "in", repeat=0), ValueError, "must be >= 1, got 0"),
     "a tensor without a shape": (
@@ -133,11 +191,8 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_refused_with_rule_and_value(case):
-    call, error, message = BAD[case]
-    with pytest.raises(error) as caught:
-        call()
-    assert message in str(caught.value)
+def test_bad_input_is_refused_with_rule_and_value(case, refuses):
+    refuses(*BAD[case])
 
 
 def test_import_needs_no_torch():

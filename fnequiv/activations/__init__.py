@@ -2,10 +2,11 @@ r"""Frozen facts of activation functions: which symmetries they admit, and how s
 
 Notation. σ : R → R acts on every entry of a layer's pre-activation W h + b. On the range [-z, z] that the layer sees,
 
-* ``lipschitz(z)`` is the *least* ρ with |σ(x) - σ(y)| ≤ ρ |x - y|, and
-* ``sup(z)`` is the largest |σ(x)|;
+* ``lipschitz(z)`` is the *least* ρ with |σ(x) - σ(y)| ≤ ρ |x - y|,
+* ``sup(z)`` is the supremum of |σ(x)|, and
+* ``range(z)`` is the pair of the infimum and the supremum of σ(x);
 
-z = ∞ makes both global. Theorems 1 and 2 of Shen (2024) take ρ, the orbit bound takes ρ, σ(0) and the supremum.
+z = ∞ makes them global. Theorems 1 and 2 of Shen (2024) take ρ, the orbit bound takes ρ, σ(0) and the supremum.
 
 The three symmetries of the paper follow from two facts of σ (Examples 1-3 and the table of activations; the chapter on
 functional equivalence prints that table from :func:`table`):

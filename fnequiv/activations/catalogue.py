@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from ..validation import shown
-from . import gated, piecewise, smooth
+from . import exponential, gated, piecewise, smooth
 from .facts import Activation
 
 # In the order of the book's table; the signature of each function is the list of its parameters.
@@ -34,9 +35,9 @@ _MAKERS: dict[str, Callable[..., Activation]] = {
     "logsigmoid": smooth.logsigmoid,
     "softplus": smooth.softplus,
     "relu6": piecewise.relu6,
-    "elu": smooth.elu,
-    "selu": smooth.selu,
-    "celu": smooth.celu,
+    "elu": exponential.elu,
+    "selu": exponential.selu,
+    "celu": exponential.celu,
     "gelu": gated.gelu,
     "gelu_tanh": gated.gelu_tanh,
     "silu": gated.silu,
@@ -121,9 +122,14 @@ def get(name: str | Activation, /, **parameters: Any) -> Activation:
         if parameter not in accepted:
             known = ", ".join(accepted) or "none"
             raise ValueError(f"unknown parameter {parameter!r} of activation {name!r}: its parameters are: {known}")
-    facts = _MAKERS[name](**parameters)
+    facts = _MAKERS[name](**parameters) if parameters else _default(name)
     object.__setattr__(facts, "catalogued", True)
     return facts
+
+
+@functools.cache
+def _default(name: str) -> Activation:
+    return _MAKERS[name]()  # frozen, so that one serves all, and the bounds need not check it again
 
 
 def _meant(text: str, cutoff: float = 0.6) -> str:
@@ -144,7 +150,7 @@ def table(activations: Iterable[str | Activation] | None = None) -> list[Row]:
     Raises
     ------
     TypeError
-        If ``activations`` is one string instead of several.
+        If ``activations`` is one instead of several, or one of them neither a name nor an :class:`Activation`.
     ValueError
         If a name is unknown.
 
@@ -153,8 +159,8 @@ def table(activations: Iterable[str | Activation] | None = None) -> list[Row]:
     >>> [(row.name, row.sign_flipping, row.scaling, row.permutation) for row in table(["sigmoid", "tanh", "relu"])]
     [('sigmoid', False, False, True), ('tanh', True, False, True), ('relu', False, True, True)]
     """
-    if isinstance(activations, (str, Activation)):
-        raise TypeError(f"activations must be several names, got {activations!r}: pass a list")
+    if activations is not None and (isinstance(activations, str) or not isinstance(activations, Iterable)):
+        raise TypeError(f"activations must be several names, got {shown(activations)}: pass a list")
     return [_row(get(activation)) for activation in (names() if activations is None else activations)]
 
 

@@ -60,7 +60,7 @@ class Activation:
     TypeError
         If an argument is of another kind than above.
     ValueError
-        If a number is out of range, or ``function`` contradicts ``at_zero``, ``reflection`` or ``degree`` at 0, ±1, ±2.
+        If a number is out of range, or ``function`` contradicts ``at_zero`` or a law at one of 0, ±1/2, ±1.
 
     Examples
     --------

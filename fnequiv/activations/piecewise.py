@@ -50,7 +50,18 @@ def absolute() -> Activation:
 
 
 def leaky_relu(negative_slope: float = 0.01) -> Activation:
-    """Return the facts of max(0, x) + a min(0, x): the identity at a = 1, |x| at a = -1, ReLU at a = 0."""
+    """Return the facts of max(0, x) + a min(0, x): the identity at a = 1, |x| at a = -1, ReLU at a = 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``negative_slope`` is not one finite real number.
+
+    Examples
+    --------
+    >>> leaky_relu(-1.0).parity
+    'even'
+    """
     a = check_real("negative_slope", negative_slope)
     facts = _bent_line("leaky_relu", r"\max(0, x) + a\,\min(0, x)", "nn.functional.leaky_relu", a)
     return replace(facts, parameters={"negative_slope": a}, torch_keywords={"negative_slope": a})
@@ -60,6 +71,16 @@ def prelu(weight: npt.ArrayLike = 0.25) -> Activation:
     """Return the facts of a leaky ReLU with learned slope: one number for all neurons, or one for each (1-d).
 
     The facts of a layer are those that hold for all its neurons, so it is odd only if every slope is 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``weight`` is not numeric; if it is empty, has two axes or more, or an entry that is not finite.
+
+    Examples
+    --------
+    >>> prelu([0.5, -2.0]).lipschitz()
+    2.0
     """
     slopes = _check_slopes(weight)
     per_channel = slopes.size > 1
@@ -111,7 +132,18 @@ def _clipped_line(name: str, formula: str, torch: str, low: float, high: float) 
 
 
 def hardtanh(min_val: float = -1.0, max_val: float = 1.0) -> Activation:
-    """Return the facts of min(M, max(m, x)), m < M: odd iff m = -M."""
+    """Return the facts of min(M, max(m, x)), m < M: odd iff m = -M.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a limit is not one finite real number; if m ≥ M.
+
+    Examples
+    --------
+    >>> hardtanh(min_val=0.0, max_val=2.0).range()
+    (0.0, 2.0)
+    """
     low, high = check_real("min_val", min_val), check_real("max_val", max_val)
     if low >= high:
         raise ValueError(f"min_val must be < max_val, got {low!r} and {high!r}: σ would be constant")
@@ -140,7 +172,18 @@ def hardsigmoid() -> Activation:
 
 
 def softshrink(lambd: float = 0.5) -> Activation:
-    """Return the facts of x - min(λ, max(-λ, x)), λ ≥ 0: flat on [-λ, λ]; the identity at λ = 0."""
+    """Return the facts of x - min(λ, max(-λ, x)), λ ≥ 0: flat on [-λ, λ]; the identity at λ = 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``lambd`` is not one finite real number; if it is negative.
+
+    Examples
+    --------
+    >>> softshrink(0.5).sup(2.0)
+    1.5
+    """
     edge = _check_edge(lambd)
     return Activation(
         name="softshrink",
@@ -157,9 +200,17 @@ def softshrink(lambd: float = 0.5) -> Activation:
 
 
 def hardshrink(lambd: float = 0.5) -> Activation:
-    """Return the facts of x·1(|x| > λ), λ ≥ 0: it jumps at ±λ, so it has no Lipschitz constant past λ.
+    """Return the facts of x·1(|x| > λ), λ ≥ 0, the identity at 0: it jumps at ±λ, so past λ nothing is Lipschitz.
 
-    λ = 0 is the identity.
+    Raises
+    ------
+    TypeError, ValueError
+        If ``lambd`` is not one finite real number; if it is negative.
+
+    Examples
+    --------
+    >>> hardshrink(0.5).lipschitz([0.5, 2.0])
+    array([ 0., inf])
     """
     edge = _check_edge(lambd)
     steepest = 1.0 if edge == 0 else math.inf

@@ -1,7 +1,7 @@
 """What each cited bound is a bound on, and under which conditions: data for :mod:`fnequiv.complexity.literature`.
 
 Notation: A_1, …, A_L are matrices without biases, ρ_i Lipschitz constants. Paper: the other columns of Shen's
-comparison table (2024); chapter on comparisons.
+comparison table (2024); chapter "How tight are the bounds?"
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ ASSUMPTIONS: dict[str, Assumptions] = {
         "log covering number",
         "largest difference on n points",
         True,
-        "any; the class has values in an interval of length B",
+        "any; the class has values in an interval of length B ≥ ε",
         False,
         True,
         RECALLED,

@@ -97,16 +97,20 @@ class NetworkClass:
         values = inputs[None]
         for W, b in hidden:
             values = self.activation(values @ W.swapaxes(1, 2) + b[:, None, :])
-        values = values @ last[0].swapaxes(1, 2) + last[1][:, None, :]
-        return values.reshape(len(networks), -1)
+        return (values @ last[0].swapaxes(1, 2) + last[1][:, None, :]).reshape(len(networks), -1)
 
 
-def check_eps(eps: float) -> float:
-    """Return ε as one finite positive number."""
-    value = check_positive("eps", eps)
-    if value.ndim:
-        raise ValueError(f"eps must be one number, got an array of shape {value.shape}")
-    return float(value)
+def check_search(
+    widths: Sequence[int], B: float, Bx: float, activation: str | Activation, eps: float, domain: str, rng: object
+) -> tuple[NetworkClass, float]:
+    """Return the class and ε, from the arguments that all searches for certificates share."""
+    family = NetworkClass(widths, activation, B, Bx, domain)  # type: ignore[arg-type]
+    radius = check_positive("eps", eps)
+    if radius.ndim:
+        raise ValueError(f"eps must be one number, got an array of shape {radius.shape}")
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng must be a numpy Generator, got {rng!r}: pass np.random.default_rng(seed)")
+    return family, float(radius)
 
 
 @dataclass(frozen=True, eq=False)

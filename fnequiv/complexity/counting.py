@@ -4,8 +4,9 @@ Notation. widths = (d_0, d_1, …, d_L, d_{L+1}), S = Σ_{l=0}^{L} (d_l + 1) d_{
 G = S_{d_1} × ⋯ × S_{d_L} permutes hidden neurons (Proposition 1); the signed group also flips their signs, which leaves
 the function alone if the activations are odd (Example 2). Logs are in nats.
 
-With K levels a parameter there are K^S networks. They fall into about K^S/|G| orbits, and never fewer, because a
-network with ties has a smaller orbit: |orbit| = |G|/|stabiliser|. :func:`orbits` is the exact number (Burnside).
+With K levels a parameter there are K^S networks. They fall into no fewer than K^S/|G| orbits, because a network with
+ties has a smaller orbit: |orbit| = |G|/|stabiliser|. They are about as many where neurons have far more words than
+there are neurons, so that ties are rare. :func:`orbits` is the exact number (Burnside).
 Its log2, :func:`bits`, is what a code for quantised networks has to spend if it keeps only the orbit.
 
 Theorem: Proposition 1, Examples 2 and 3 of Shen (2024) for the groups; Burnside's lemma for the count.

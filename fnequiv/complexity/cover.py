@@ -32,7 +32,7 @@ import numpy as np
 
 from ..activations import Activation
 from ..validation import check_integer
-from .certificates import Array, Cover, NetworkClass, check_eps
+from .certificates import Array, Cover, NetworkClass, check_search
 from .greedy import greedy_cover, spread
 from .neurons import (
     NeuronCells,
@@ -102,10 +102,7 @@ def cover(
     >>> 3 < found.log_size < 6
     True
     """
-    family = NetworkClass(widths, activation, B, Bx, domain)  # type: ignore[arg-type]
-    eps = check_eps(eps)
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a numpy Generator, got {rng!r}: pass np.random.default_rng(seed)")
+    family, eps = check_search(widths, B, Bx, activation, eps, domain, rng)
     check_integer("cells", cells, minimum=100)
     check_coverable(family)
     found = min(_covers(family, eps, cells, rng), key=lambda cover: cover.log_size, default=None)

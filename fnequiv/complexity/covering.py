@@ -3,11 +3,11 @@ r"""Covering numbers of classes of networks: the paper's theorems as stated, and
 Notation. ``widths = (d_0, …, d_{L+1})``, all parameters in [-B, B], inputs with ‖x‖_2 ≤ B_x, N(F, ε) the least
 number of sup-norm ε-balls that cover the class F (their centres may be any functions). All results are natural
 logarithms. Theorems 1 and 2 of G. Shen, "Exploring the Complexity of Deep Neural Networks through Functional
-Equivalence", ICML 2024; chapter on covering numbers.
+Equivalence", ICML 2024. Chapter: "Covering numbers".
 
 The rooms behind this door: :mod:`~fnequiv.complexity.theorems` (the paper), :mod:`~fnequiv.complexity.sensitivity` (one
 inequality), :mod:`~fnequiv.complexity.words` (counts), :mod:`~fnequiv.complexity.orbit` (the orbit bound on a grid),
-:mod:`~fnequiv.complexity.rows`,
+:mod:`~fnequiv.complexity.rows`, :mod:`~fnequiv.complexity.matrices`, :mod:`~fnequiv.complexity.shells`,
 :mod:`~fnequiv.complexity.reflected` and :mod:`~fnequiv.complexity.shares` (sharper words for the same orbits), and
 :mod:`~fnequiv.complexity.functions` (small classes of functions).
 """
@@ -57,28 +57,49 @@ def orbit_bound(
     domain: str = "l2",
     method: str | None = None,
 ) -> float | Array:
-    r"""Return an upper bound on ln N(F, ε) in nats: valid for every ε > 0, all widths, any output dimension.
+    r"""Return an upper bound on ln N(F, ε) in nats: valid for every ε > 0, all widths, any outputs.
 
-    Parameters ---------- widths (d_0, …, d_{L+1}); no hidden layer is allowed too. B, Bx, eps Bound on every
-    parameter, on the inputs, and the radius, all > 0; broadcast against one another. activation Name or
-    :class:`~fnequiv.activations.Activation`, one for all hidden layers or a sequence of L. symmetry ``"none"``;
-    ``"permutation"`` (every activation); ``"signed"`` (odd or even); ``"scaled"`` (positively homogeneous of degree
-    1); ``"signed_scaled"`` (both, as \|x\|); each includes permutations. ``"best"`` is the least of all bounds
-    known here that the activations allow. domain ``"l2"``: ‖x‖_2 ≤ B_x; ``"linf"``: ‖x‖_∞ ≤ B_x. method ``"grid"``,
-    the plain orbit bound of :mod:`~fnequiv.complexity.orbit` and the default for a named symmetry, or
-    ``"refined"``, the same symmetry with the words of :mod:`~fnequiv.complexity.rows`. ``"best"`` tries both.
+    Parameters
+    ----------
+    widths
+        (d_0, …, d_{L+1}); no hidden layer is allowed too.
+    B, Bx, eps
+        Bound on every parameter, on the inputs, and the radius, all > 0; broadcast against one another.
+    activation
+        Name or :class:`~fnequiv.activations.Activation`, one for all hidden layers or a sequence of L.
+    symmetry
+        ``"none"``; ``"permutation"`` (all but a PReLU with a slope a neuron); ``"signed"`` (odd or even); ``"scaled"``
+        (positively homogeneous of degree 1); ``"signed_scaled"`` (both, as \|x\|); each includes permutations.
+        ``"best"`` is the least of all bounds known here that the activations allow: never above any other choice of
+        symmetry and method.
+    domain
+        ``"l2"``: ‖x‖_2 ≤ B_x; ``"linf"``: ‖x‖_∞ ≤ B_x.
+    method
+        ``"grid"``, the plain orbit bound of :mod:`~fnequiv.complexity.orbit` and the default for a named symmetry, or
+        ``"refined"``, the same symmetry with the words of :mod:`~fnequiv.complexity.rows`. ``"best"`` tries both.
 
     Returns
     -------
     float or array of the broadcast shape of ``B``, ``Bx`` and ``eps``.
 
-    Raises ------ TypeError If an argument is not numeric, or a width is no integer. ValueError If a number is NaN,
-    infinite or ≤ 0, a name is unknown, the activation lacks the symmetry asked for, or it is not Lipschitz on the
-    range that it sees.
+    Raises
+    ------
+    TypeError
+        If an argument is not numeric, or a width is no integer.
+    ValueError
+        If a number is NaN, infinite or ≤ 0, a name is unknown, a PReLU's slopes are not one a neuron of its layer, the
+        activation lacks the symmetry asked for, or it is not Lipschitz on the range that it sees.
 
     Notes
     -----
-    ε is honoured to one part in 10¹². Statements and proofs are in the modules named above.
+    Statements and proofs are in the modules named above. ln N(F, ε) falls with ε and rises with B and B_x, and so does
+    the ``"grid"`` bound. Refined bounds divide ε by a search that may stop anywhere, so they need not: of two classes
+    of which one holds the other, the larger may get the smaller bound. That bound is then valid for both.
+
+    Arithmetic is float64. Differences that could come out too small are rounded up, and two errors remain. A ceiling
+    forgives one part in 10¹² (an exact 8 must not become 9), and a resolution is known to some 10⁻¹⁵ times the largest
+    logarithm that enters it; so ε is honoured to one part in 10¹² for logarithms below 10³. A sum of logarithms has a
+    relative error of some 10⁻¹⁵.
 
     Examples
     --------
@@ -102,7 +123,7 @@ def orbit_terms(
     domain: str = "l2",
     method: str | None = None,
 ) -> OrbitBound:
-    """Return the same bound with its terms: per layer the resolution, levels, words, nats, and the symmetry's share.
+    """Return the same bound with its terms: per layer resolution, levels, words, nats, and the shares that are saved.
 
     Parameters are those of :func:`orbit_bound`, as numbers.
 
@@ -114,9 +135,9 @@ def orbit_terms(
     Examples
     --------
     >>> print(orbit_terms((1, 3, 1), B=1, Bx=1, activation="relu", eps=0.25, symmetry="scaled").table())
-    layer  fan-in  width  cover  ln δ_W  ln δ_b  ln K_W  ln K_b   ln M   nats  saved
-        1       1      3  faces   -4.03   -4.03    4.03    4.03   5.41  14.46   9.70
-        2       3      1   grid   -4.03   -3.33    4.03    3.33  15.41  15.41   0.00
+    layer  fan-in  width  cover  ln δ_W  ln δ_b  ln K_W  ln K_b   ln M   nats  saved  shells
+        1       1      3  faces   -4.03   -4.03    4.03    4.03   5.41  14.46   9.70    0.00
+        2       3      1   grid   -4.03   -3.33    4.03    3.33  15.41  15.41   0.00    0.00
     ln N <= 29.86 nats (grid, symmetry: scaled)
     """
     for name, value in (("B", B), ("Bx", Bx), ("eps", eps)):
@@ -140,7 +161,7 @@ def _candidates(
 ) -> Iterator[Candidate]:
     """Check everything at once and yield the bounds that the choice of symmetry and method allows."""
     widths = check_widths(widths)
-    sigmas = check_activations(activation, len(widths) - 2)
+    sigmas = check_activations(activation, widths)
     if symmetry not in SYMMETRIES:
         raise ValueError(f"symmetry must be one of {', '.join(SYMMETRIES)}, got {symmetry!r}")
     if method is not None and (method not in METHODS or symmetry == "best"):
@@ -153,13 +174,12 @@ def _candidates(
 
 
 def _generate(ranges: Ranges, log_eps: Array, used: list[Used], best: bool, method: str | None) -> Iterator[Candidate]:
-    if method == "refined":
-        yield from refined_bounds(ranges, log_eps, used[0])
-        return
     for choice in used:
-        yield from grid_bounds(ranges, log_eps, choice)
+        if method != "refined":
+            yield from grid_bounds(ranges, log_eps, choice)
+        if best or method == "refined":
+            yield from refined_bounds(ranges, log_eps, choice, reflect=best)
     if best:
-        yield from refined_bounds(ranges, log_eps, used[-1], reflect=True)
         yield from function_bounds(ranges, log_eps)
 
 
@@ -182,7 +202,7 @@ def _used(symmetry: str, sigmas: tuple[Activation, ...]) -> Used:
 
 
 def _all_used(sigmas: tuple[Activation, ...]) -> list[Used]:
-    """Return the choices that are valid layer by layer, the one with every available symmetry last."""
+    """Return the choices that are valid layer by layer. More symmetry need not be better: it may divide ε worse."""
     permute = tuple(not sigma.per_channel for sigma in sigmas)
     signed = tuple(sigma.parity is not None and not sigma.per_channel for sigma in sigmas)
     scaled = tuple(sigma.positively_homogeneous for sigma in sigmas)

@@ -1,7 +1,7 @@
 r"""Three classes that are small for another reason than symmetry: count their functions instead of their parameters.
 
 Notation as in :mod:`fnequiv.complexity.sensitivity`; V = G_1 B bounds |∂f/∂x_i| for every output, R = B(A_L + 1) bounds
-|f|, and R_0 is R for the single input 0. Past Shen (2024); chapter on covering numbers.
+|f|, and R_0 is R for the single input 0. Past Shen (2024). Chapter: "Covering numbers".
 
 **Paths** (d_0 = 1; Kolmogorov & Tikhomirov 1959). Every output is V-Lipschitz on [-B_x, B_x], however wide the network:
 
@@ -23,7 +23,7 @@ every k and δ
 
     ln N ≤ d_2 (ln ⌈R/ε⌉ + ln ⌈V/δ⌉ + (k-1) ln 2 + ln C(D+k-1, k-1) + ln C(T, k) + T ln 2),
 
-and without ln C(T, k) for k = 1, where n_1 is known. It grows like √(B_x U/ε), whatever the width.
+and without ln C(T, k) for k = 1, where n_1 is known. It grows like √(B_x U/ε), that is like √d_1.
 
 **Lines** (every σ_l a multiple of the identity). f(x) = v·x + c with |v_i| ≤ V and |c| ≤ R_0, whatever the widths:
 words for d_{L+1} such rows are enough.
@@ -45,6 +45,7 @@ Array = npt.NDArray[np.float64]
 
 _MOST_PIECES = 2**20
 _LARGEST = 690.0  # e^690 is still a float
+_ROUNDING = 1e-12  # what a floor allows for errors before it; a ceiling allows as much for ε, in log_ceil
 
 
 def function_bounds(ranges: Ranges, log_eps: Array) -> Iterator[Candidate]:
@@ -79,21 +80,23 @@ def _pieces(ranges: Ranges, log_slope: Array, log_eps: Array) -> Array:
     variation = np.exp(np.minimum(log_variation, _LARGEST))  # B_x U/ε
     log_heights = log_ceil(ranges.log_bound + np.logaddexp(ranges.log_mass[-1], 0.0) - log_eps)
     best, pieces = np.full(variation.shape, np.inf), 1
-    while pieces <= min(4 * math.sqrt(variation.max()) + 1, _MOST_PIECES):
+    most = np.minimum(4 * np.sqrt(variation) + 1, _MOST_PIECES)
+    while pieces <= most.max():
         for factor in (0.125, 0.25, 0.5, 1.0, 2.0):
             slack = factor * pieces / 2  # B_x δ/ε
             log_levels = log_ceil(log_slope - log_unit - math.log(slack))
-            best = np.minimum(best, log_levels + _routes(variation, slack, pieces))
+            nats = log_levels + _routes(variation, slack, pieces)
+            best = np.where(pieces <= most, np.minimum(best, nats), best)
         pieces *= 2
     return np.asarray(ranges.widths[-1] * (log_heights + np.where(log_variation < _LARGEST, best, np.inf)))
 
 
 def _routes(variation: Array, slack: float, k: int) -> Array:
     """Return the nats for the slopes' moves and the bits, from B_x U/ε and B_x δ/ε."""
-    bits = np.floor(variation / k + 2 * slack + k + 1e-9)
     if k == 1:
-        return np.ceil(variation + 2 * slack - 1e-9) * math.log(2)
-    moves = np.floor(variation / (2 * slack) + k - 1 + 1e-9)
+        return np.exp(log_ceil(np.log(variation + 2 * slack))) * math.log(2)
+    bits = np.floor((variation / k + 2 * slack + k) * (1 + _ROUNDING))
+    moves = np.floor((variation / (2 * slack) + k - 1) * (1 + _ROUNDING))
     slopes = (k - 1) * math.log(2) + log_multisets(np.log1p(moves), k - 1)
     return slopes + log_multisets(np.log(bits - k + 1), k) + bits * math.log(2)
 

@@ -3,11 +3,11 @@ r"""Comparison bounds from the literature, each with what it assumes, so that un
 Notation. A network without biases is a list of matrices A_1, …, A_L (``[d_i, d_{i-1}]``, the output layer included)
 with ρ_i-Lipschitz activations between them; ‖A‖ is the spectral norm, ‖A‖_F the Frobenius norm, ‖A^T‖_{2,1} the sum of
 the ℓ_2 norms of the rows of A. Natural logarithms. Paper: the comparison with earlier bounds (its second table);
-chapter on comparisons.
+chapter "How tight are the bounds?"
 
 A bound *with* constants is a number. An *order* is a shape: its value says how it grows, and its level means nothing.
 :data:`~fnequiv.complexity.assumptions.ASSUMPTIONS` says which is which, for which quantity and metric, and how the
-formula was checked.
+formula was checked. Everything is a product, computed as a sum of logarithms: inf means beyond 1.8e308.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ..validation import check_integer, check_positive
 from .assumptions import ASSUMPTIONS, Assumptions
-from .norms import check_network, spectral_complexity
+from .norms import check_network, log_norms, log_spectral_complexity, spectral_complexity
 from .orders import Order, comparison, ou_2024
 
 __all__ = [
@@ -79,9 +79,9 @@ def bartlett_2017(
     """
     matrices = check_network("weights", weights)
     largest = max(max(matrix.shape) for matrix in matrices)
-    ratio = check_positive("data_norm", data_norm) / check_positive("eps", eps)
-    complexity = spectral_complexity(weights, rho=rho, references=references)
-    return _plain(math.log(2 * largest**2) * (ratio * complexity) ** 2)
+    log_ratio = np.log(check_positive("data_norm", data_norm)) - np.log(check_positive("eps", eps))
+    log_complexity = log_spectral_complexity(weights, rho, references)
+    return _exp(math.log(math.log(2 * largest**2)) + 2 * (log_ratio + log_complexity))
 
 
 def golowich_2018(weights: Sequence[npt.ArrayLike], *, radius: npt.ArrayLike, samples: npt.ArrayLike) -> float | Array:
@@ -116,9 +116,9 @@ def golowich_2018(weights: Sequence[npt.ArrayLike], *, radius: npt.ArrayLike, sa
         raise ValueError(
             f"weights must end in one output, got {matrices[-1].shape[0]}: the bound is for real functions"
         )
-    product = math.exp(sum(math.log(np.linalg.norm(matrix)) for matrix in matrices))
     constant = math.sqrt(2 * math.log(2) * len(matrices)) + 1
-    return _plain(check_positive("radius", radius) * constant * product / np.sqrt(check_positive("samples", samples)))
+    log_scale = np.log(check_positive("radius", radius)) - np.log(check_positive("samples", samples)) / 2
+    return _exp(math.log(constant) + log_norms(matrices, None).sum() + log_scale)
 
 
 def neyshabur_2018(
@@ -126,7 +126,8 @@ def neyshabur_2018(
 ) -> float | Array:
     r"""Return √(B² L² h ln(Lh) Π‖A_i‖² Σ‖A_i‖_F²/‖A_i‖² / (γ² n)): the *order* of a margin generalisation gap.
 
-    A shape without its constant; not a covering number. ReLU networks without biases; h is the largest width.
+    A shape without its constant; not a covering number. ReLU networks without biases; h is the largest width. NaN for
+    L = h = 1, where ln(Lh) = 0: there the expression says nothing.
 
     Parameters
     ----------
@@ -150,19 +151,19 @@ def neyshabur_2018(
     0.588705
     """
     matrices = check_network("weights", weights)
-    spectral = np.array([np.linalg.norm(matrix, 2) for matrix in matrices])
-    frobenius = np.array([np.linalg.norm(matrix) for matrix in matrices])
+    log_spectral, log_frobenius = log_norms(matrices, 2), log_norms(matrices, None)
     depth, width = len(matrices), max(max(matrix.shape) for matrix in matrices)
-    norms = math.exp(2 * float(np.log(spectral).sum())) * float(((frobenius / spectral) ** 2).sum())
-    root = math.sqrt(depth**2 * width * math.log(depth * width) * norms)
-    scale = check_positive("radius", radius) / (
-        check_positive("margin", margin) * np.sqrt(check_positive("samples", samples))
-    )
-    return _plain(root * scale)
+    shape = depth**2 * width * math.log(depth * width) or math.nan
+    log_root = log_spectral.sum() + np.log(shape * np.exp(2 * (log_frobenius - log_spectral)).sum()) / 2
+    log_scale = np.log(check_positive("radius", radius)) - np.log(check_positive("margin", margin))
+    return _exp(log_root + log_scale - np.log(check_positive("samples", samples)) / 2)
 
 
 def anthony_1999(*, dimension: int, length: npt.ArrayLike, eps: npt.ArrayLike, points: int) -> float | Array:
     r"""Return D ln(e B n/(ε D)), a bound on the log covering number on n ≥ D points from a pseudo-dimension D.
+
+    For ε ≤ B: the theorem's count Σ_{i≤D} C(n, i) (B/ε)^i is at most (e B n/(ε D))^D if B/ε ≥ 1 alone. For ε > B every
+    function of the class is within ε of every other, so one is enough, and the result is 0.
 
     Parameters
     ----------
@@ -190,8 +191,14 @@ def anthony_1999(*, dimension: int, length: npt.ArrayLike, eps: npt.ArrayLike, p
     points = check_integer("points", points)
     if points < dimension:
         raise ValueError(f"points must be >= dimension, got {points} < {dimension}: the bound needs n >= D")
-    scale = np.log(check_positive("length", length)) - np.log(check_positive("eps", eps))
-    return _plain(dimension * (1 + math.log(points / dimension) + scale))
+    log_ratio = np.log(check_positive("length", length)) - np.log(check_positive("eps", eps))
+    nats = dimension * (1 + math.log(points / dimension) + log_ratio)
+    return _plain(np.where(log_ratio >= 0, nats, 0.0))
+
+
+def _exp(log_value: npt.ArrayLike) -> float | Array:
+    with np.errstate(over="ignore"):
+        return _plain(np.exp(log_value))
 
 
 def _plain(value: npt.ArrayLike) -> float | Array:

@@ -1,17 +1,17 @@
 r"""Norms of a network without biases, as the comparison bounds use them.
 
-Notation as in :mod:`fnequiv.complexity.literature`. Paper: the comparison with earlier bounds; chapter on comparisons.
+Notation as in :mod:`fnequiv.complexity.literature`. Paper: the comparison with earlier bounds.
+Chapter: "How tight are the bounds?"
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from ..validation import check_numeric, check_positive
+from ..validation import check_finite, check_numeric, check_positive
 
 Array = npt.NDArray[np.float64]
 
@@ -22,7 +22,7 @@ def spectral_complexity(
     rho: float | Sequence[float] = 1.0,
     references: Sequence[npt.ArrayLike] | None = None,
 ) -> float:
-    r"""Return R_A = Π ρ_i‖A_i‖ · (Σ ‖A_i^T - M_i^T‖_{2,1}^{2/3}/‖A_i‖^{2/3})^{3/2}.
+    r"""Return R_A = Π ρ_i‖A_i‖ · (Σ ‖A_i^T - M_i^T‖_{2,1}^{2/3}/‖A_i‖^{2/3})^{3/2}; inf beyond 1.8e308.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def spectral_complexity(
     Raises
     ------
     TypeError, ValueError
-        If the matrices do not form a network, or a Lipschitz constant is not > 0.
+        If the matrices do not form a network, the references are not finite or of other shapes, or a Lipschitz
+        constant is not > 0.
 
     References
     ----------
@@ -47,12 +48,35 @@ def spectral_complexity(
     >>> round(spectral_complexity([[[3.0, 4.0]]]), 12)
     5.0
     """
+    with np.errstate(over="ignore"):
+        return float(np.exp(log_spectral_complexity(weights, rho, references)))
+
+
+def log_spectral_complexity(
+    weights: Sequence[npt.ArrayLike],
+    rho: float | Sequence[float],
+    references: Sequence[npt.ArrayLike] | None,
+) -> float:
+    """Return ln R_A of :func:`spectral_complexity`; -inf if the references are the weights."""
     matrices = check_network("weights", weights)
     log_rho = np.log(_check_rho(rho, len(matrices)))
-    spectral = np.array([np.linalg.norm(matrix, 2) for matrix in matrices])
-    distances = _distances(matrices, references)
-    log_product = float(np.sum(log_rho + np.log(spectral)))
-    return math.exp(log_product) * float(np.sum((distances / spectral) ** (2 / 3))) ** 1.5
+    log_spectral = log_norms(matrices, 2)
+    ratios = np.exp(_log_distances(matrices, references) - log_spectral)  # at most √d_i, or as large as references
+    with np.errstate(divide="ignore"):
+        return float((log_rho + log_spectral).sum() + 1.5 * np.log((ratios ** (2 / 3)).sum()))
+
+
+def log_norms(matrices: Sequence[Array], order: int | None) -> Array:
+    """Return ln ‖A_i‖ (``order`` 2) or ln ‖A_i‖_F (None), of matrices divided by their largest entries.
+
+    Examples
+    --------
+    >>> log_norms([np.array([[3e300, 4e300]])], None) - 300 * np.log(10)  # ln 5
+    array([1.60943791])
+    """
+    tops = [np.abs(matrix).max() for matrix in matrices]
+    sizes = [np.linalg.norm(matrix / top, order) for matrix, top in zip(matrices, tops, strict=True)]
+    return np.log(tops) + np.log(sizes)
 
 
 def check_network(name: str, weights: Sequence[npt.ArrayLike]) -> list[Array]:
@@ -81,14 +105,17 @@ def check_network(name: str, weights: Sequence[npt.ArrayLike]) -> list[Array]:
     return matrices
 
 
-def _distances(matrices: list[Array], references: Sequence[npt.ArrayLike] | None) -> Array:
-    """Return ‖A_i^T - M_i^T‖_{2,1}: sums of the norms of rows."""
+def _log_distances(matrices: list[Array], references: Sequence[npt.ArrayLike] | None) -> Array:
+    """Return ln ‖A_i^T - M_i^T‖_{2,1}, sums of the norms of rows, from matrices divided by their largest entries."""
     if references is None:
-        return np.array([np.linalg.norm(matrix, axis=1).sum() for matrix in matrices])
-    others = [check_numeric(f"references[{index}]", other) for index, other in enumerate(references)]
+        references = [np.zeros_like(matrix) for matrix in matrices]
+    others = [check_finite(f"references[{index}]", other) for index, other in enumerate(references)]
     if [other.shape for other in others] != [matrix.shape for matrix in matrices]:
         raise ValueError(f"references must have the shapes of weights, got {[other.shape for other in others]}")
-    return np.array([np.linalg.norm(a - m, axis=1).sum() for a, m in zip(matrices, others, strict=True)])
+    tops = [max(np.abs(a).max(), np.abs(m).max()) for a, m in zip(matrices, others, strict=True)]
+    triples = zip(matrices, others, tops, strict=True)
+    with np.errstate(divide="ignore"):
+        return np.log(tops) + np.log([np.linalg.norm(a / top - m / top, axis=1).sum() for a, m, top in triples])
 
 
 def _check_rho(rho: float | Sequence[float], layers: int) -> Array:

@@ -2,7 +2,7 @@ r"""The orbit bound on a grid: cover the parameters, and count the grid's orbits
 
 Notation as in :mod:`fnequiv.complexity.sensitivity` (A, G, Z, H, ρ) and :mod:`fnequiv.complexity.words` (words,
 multisets); S parameters. The paper's idea (Shen 2024, Theorems 1 and 2), with a count that is right for every grid;
-chapter on covering numbers.
+chapter "Covering numbers".
 
 **Grid.** Block k (a W^(l), c_k = G_l A_{l-1}, or a b^(l), c_k = G_l) of s_k numbers gets the resolution
 δ_k = ε s_k/(S c_k): it minimises Σ s_k ln(1/δ_k) subject to Σ c_k δ_k = ε. K_k = ⌈B/δ_k⌉ equally spaced centres cover
@@ -29,8 +29,9 @@ hold
     M_l = 2 d_{l-1} K_W^{d_{l-1}-1} K_b + 2 K_W^{d_{l-1}}
 
 words: a dimension fewer. The shares s_k may shrink by d_{l-1}/(d_{l-1}+1) with it; the better of both ways is taken.
-Opposite faces merge if σ_l has a parity too. A layer may also leave its rows unscaled, so the smaller M_l is taken, and
-scaling never costs more than permutations alone.
+Opposite faces merge if σ_l has a parity too. A layer may also leave its rows unscaled, so the smaller M_l is taken:
+on a grid, scaling never costs more than permutations alone. (Refined bounds promise no such thing: there scaling also
+changes how ε is shared.)
 """
 
 from __future__ import annotations
@@ -47,9 +48,12 @@ from .sensitivity import Ranges
 from .words import log_ceil, log_multisets
 
 Array = npt.NDArray[np.float64]
+Count = int | npt.NDArray[np.int64]
 Value = float | Array  # arrays inside the computation, floats in an OrbitBound
 
 SYMMETRIES = ("none", "permutation", "signed", "scaled", "signed_scaled", "best")
+
+_HEAD = ("layer", "fan-in", "width", "cover", "ln δ_W", "ln δ_b", "ln K_W", "ln K_b", "ln M", "nats", "saved", "shells")
 
 
 class Used(NamedTuple):
@@ -65,26 +69,36 @@ class Used(NamedTuple):
 class LayerTerms:
     """One layer's part of a bound. Everything but the three integers and ``cover`` is a natural logarithm.
 
+    d_l (log_weight_words + log_bias_words) = log_count + log_saved + log_shells.
+
     Attributes
     ----------
     layer, fan_in, width
-        l, d_{l-1} and d_l; the fan-in is 0 where the cover drops the weights of the layer.
+        l, the weights that a row's words hold, and d_l. The fan-in is d_{l-1}, but 0 where the cover drops the layer's
+        weights, and d_L + d_{L-1} for the rows (a, v) after a reflected layer (:mod:`fnequiv.complexity.reflected`).
     cover
-        How the rows are covered: ``"grid"``, ``"volume"``, and where they are scaled ``"faces"``.
+        How the rows are covered: ``"grid"``, ``"volume"`` or, all at once, ``"matrix"``; with ``"faces"`` where they
+        are scaled, and with ``"shells"`` where the layers below profit from them.
     log_weight_resolution, log_bias_resolution
-        ln δ_W (for ``"grid"`` bounds; the ℓ_p radius τ of a row's weights in refined ones) and ln δ_b.
+        ln δ_W (for ``"grid"`` bounds; in refined ones the ℓ_p radius τ of a row's weights, or the radius t of a matrix
+        in operator norm; of a alone in rows (a, v)) and ln δ_b. For ``"faces"`` in refined bounds, those of the rows
+        with |b_i| = B: other faces divide the same budget among one dimension fewer.
     log_weight_words, log_bias_words
-        ln of the words for the weights of one row, and of the levels of its bias, before any symmetry.
+        ln of the words for the weights of one row, and of the levels of its bias, at these resolutions and before any
+        symmetry. Where the words are for the whole matrix, they are divided by d_l, and so is ``log_words``.
     log_words
-        ln M_l, words for a row after sign and scale.
+        ln M_l, words for a row after sign and scale (for a matrix, after its order too).
     log_count
-        The layer's contribution to the bound: ln of the multisets of words, or of their sequences in the last layer.
+        The layer's contribution to the bound: ln of the multisets of words, or of their sequences in the last layer,
+        less ``log_shells``.
     log_saved
-        The symmetry's share: d_l (log_weight_words + log_bias_words) - log_count.
+        The symmetry's share: what order, sign and scale take from the nats of words before any symmetry.
+    log_shells
+        The shells' share (:mod:`fnequiv.complexity.shells`): nats that need no symmetry; 0 without ``"shells"``.
     """
 
     layer: int
-    fan_in: int
+    fan_in: Count
     width: int
     cover: str | npt.NDArray[np.str_]
     log_weight_resolution: Value
@@ -94,11 +108,12 @@ class LayerTerms:
     log_words: Value
     log_count: Value
     log_saved: Value
+    log_shells: Value = 0.0
 
     @property
     def log_weight_levels(self) -> Value:
-        """Levels of one weight, ln K_W of one weight (a geometric mean where the cover is not a grid)."""
-        return self.log_weight_words / self.fan_in if self.fan_in else 0.0
+        """Levels of one weight, ln K_W: log_weight_words/fan_in, a geometric mean where the cover is not a grid."""
+        return self.log_weight_words / np.maximum(self.fan_in, 1)
 
 
 @dataclass(frozen=True)
@@ -124,9 +139,8 @@ class OrbitBound:
 
     def table(self) -> str:
         """Return the terms as a table of text, natural logarithms throughout."""
-        head = ("layer", "fan-in", "width", "cover", "ln δ_W", "ln δ_b", "ln K_W", "ln K_b", "ln M", "nats", "saved")
-        rows = [head, *(_cells(terms) for terms in self.layers)]
-        sizes = [max(len(row[column]) for row in rows) for column in range(len(head))]
+        rows = [_HEAD, *(_cells(terms) for terms in self.layers)]
+        sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.rjust(size) for cell, size in zip(row, sizes, strict=True)) for row in rows]
         total = f"ln N <= {self.log_bound:.2f} nats ({self.method}, symmetry: {self.symmetry})"
         return "\n".join([*(lines if self.layers else []), total])
@@ -134,9 +148,10 @@ class OrbitBound:
 
 def _cells(terms: LayerTerms) -> tuple[str, ...]:
     resolutions = (terms.log_weight_resolution, terms.log_bias_resolution)
-    counts = (terms.log_weight_levels, terms.log_bias_words, terms.log_words, terms.log_count, terms.log_saved)
+    counts = (terms.log_weight_levels, terms.log_bias_words, terms.log_words, terms.log_count)
+    shares = (terms.log_saved, terms.log_shells)
     names = (str(terms.layer), str(terms.fan_in), str(terms.width), str(terms.cover))
-    return (*names, *(f"{value:.2f}" for value in (*resolutions, *counts)))
+    return (*names, *(f"{value:.2f}" for value in (*resolutions, *counts, *shares)))
 
 
 class Candidate(NamedTuple):

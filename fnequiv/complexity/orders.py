@@ -1,7 +1,7 @@
 r"""The paper's comparison table, as orders: shapes without constants.
 
 Notation. S parameters, U hidden units, L hidden layers, W the largest width, ρ̄ = Πρ_j, s̄ = Πs_j the product of the
-layers' spectral norms, B_x the radius of the inputs. Shen (2024), second table; chapter on comparisons.
+layers' spectral norms, B_x the radius of the inputs. Shen (2024), second table; chapter "How tight are the bounds?"
 
 Every entry is the expression inside O(·). Two of them may be compared as they *grow*; neither is a number of nats. What
 each assumes stands in :data:`fnequiv.complexity.assumptions.ASSUMPTIONS` under the same key.
@@ -53,8 +53,9 @@ def comparison(
     TypeError, ValueError
         If an argument is outside its range.
 
-    References ---------- Shen (2024), comparison table. Ou & Bölcskei (2024) is added (upper and lower order, for
-    weights in [-B, B], here with s̄ for B^L).
+    References
+    ----------
+    Shen (2024), comparison table.
 
     Examples
     --------

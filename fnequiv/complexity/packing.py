@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from ..activations import Activation
 from ..validation import check_integer
-from .certificates import Array, Integers, NetworkClass, Packing, as_inputs, check_eps
+from .certificates import Array, Integers, NetworkClass, Packing, as_inputs, check_search
 
 # The members of P are this much further apart than 2ε, far above the rounding error of an evaluation.
 SLACK = 1e-9
@@ -86,10 +86,7 @@ def packing(
     >>> found.size > 8, found.network(0)["2.weight"].shape
     (True, (1, 1))
     """
-    family = NetworkClass(widths, activation, B, Bx, domain)  # type: ignore[arg-type]
-    eps = check_eps(eps)
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a numpy Generator, got {rng!r}: pass np.random.default_rng(seed)")
+    family, eps = check_search(widths, B, Bx, activation, eps, domain, rng)
     check_integer("rounds", rounds, minimum=0)
     check_integer("proposals", proposals)
     points = _default_inputs(family, rng) if inputs is None else as_inputs(inputs, family)

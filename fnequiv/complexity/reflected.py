@@ -1,6 +1,6 @@
 r"""Sign flips for ReLU and its like: the last hidden layer, written with the even or odd part of its activation.
 
-Notation as in :mod:`fnequiv.complexity.sensitivity`. Past Shen (2024); chapter on covering numbers.
+Notation as in :mod:`fnequiv.complexity.sensitivity`. Past Shen (2024). Chapter: "Covering numbers".
 
 ReLU is neither odd nor even, so Example 2 of the paper does not reach it. But many activations obey a reflection
 law σ(-x) = sign·σ(x) + slope·x + k (:class:`fnequiv.activations.Reflection`). Then σ(x) = τ(x) + αx + k' with α =
@@ -34,6 +34,7 @@ from .words import log_ceil, log_cube_cover
 Array = npt.NDArray[np.float64]
 
 _NOTHING = -np.inf
+_ROUNDING = 2.0**-50
 
 
 class Fold(NamedTuple):
@@ -46,6 +47,11 @@ class Fold(NamedTuple):
     log_constant: Array
     kinkless: npt.NDArray[np.bool_]
 
+    @property
+    def skips(self) -> npt.NDArray[np.bool_]:
+        """Whether v ≠ 0; v = 0 needs no words and no part of the budget."""
+        return self.log_linear > _NOTHING
+
 
 def folded(ranges: Ranges, used: Used) -> Fold | None:
     """Return the reflected form of layer L, or None where its activation obeys no reflection law."""
@@ -57,7 +63,9 @@ def folded(ranges: Ranges, used: Used) -> Fold | None:
     slope, shallow = np.exp(ranges.log_slope[-1]), len(ranges.activations) == 1
     kinkless = (ranges.log_mass[-2] <= 0) & (shallow and sigma.degree == 1 and used.scaled[-1])
     with np.errstate(divide="ignore"):
-        log_tau_slope = np.log(np.maximum(slope - alpha, 0.0))
+        # A difference, so it is rounded up, by more than the errors of ρ.
+        excess = np.log(np.maximum(slope * (1 + _ROUNDING) - alpha, 0.0))
+        log_tau_slope = excess if alpha else ranges.log_slope[-1]
         log_center, log_radius = _box(ranges, log_tau_slope, alpha)
         linear = np.log(width * np.where(kinkless, slope, alpha)) + 2 * log_bound
         constant = np.logaddexp(linear, np.log(np.float64(shift * width)) + log_bound)
@@ -84,16 +92,15 @@ def _box(ranges: Ranges, log_tau_slope: Array, alpha: float) -> tuple[Array, Arr
 
 def output_cover(ranges: Ranges, fold: Fold, log_budget: Array) -> Cover:
     """Return words for an output row (a, v, c'): a reads τ, v reads h_{L-1}, and c' moves with the radii of both."""
-    neurons = ranges.widths[-2]
-    linear = ranges.widths[-3] if (fold.log_linear > _NOTHING).any() else 0
-    total = math.log(neurons + linear + 1)
+    neurons, skips, some = ranges.widths[-2], ranges.widths[-3], fold.skips
+    total = np.log(neurons + np.where(some, skips, 0) + 1)
     log_tau = log_budget + math.log(neurons) - total - fold.log_radius
-    log_nu = log_budget + (math.log(linear) - total if linear else _NOTHING) - ranges.log_radius[-2]
+    log_nu = np.where(some, log_budget + math.log(skips) - total - ranges.log_radius[-2], _NOTHING)
     log_delta = log_budget - total
     shifts = np.logaddexp(fold.log_center + log_tau, ranges.log_center[-2] + log_nu)
     half_range = np.logaddexp(np.logaddexp(ranges.log_bound, fold.log_constant), shifts)
     levels = log_ceil(half_range - log_delta)
-    paths = log_cube_cover(linear, ranges.norms[-2], fold.log_linear - log_nu)
+    paths = log_cube_cover(skips, ranges.norms[-2], np.where(some, fold.log_linear - log_nu, _NOTHING))
     return least(
         [
             Cover(words + paths + levels, log_tau, log_delta, words + paths, levels, np.asarray(name))

@@ -1,7 +1,7 @@
 r"""Words for one row of weights: what a cover can save without any new symmetry.
 
 Notation as in :mod:`fnequiv.complexity.sensitivity` (ranges, boxes, G_l), :mod:`~fnequiv.complexity.words` (counts)
-and :mod:`~fnequiv.complexity.orbit` (symmetries). Past Shen (2024); chapter on covering numbers.
+and :mod:`~fnequiv.complexity.orbit` (symmetries). Past Shen (2024). Chapter: "Covering numbers".
 
 The orbit count holds for *any* words: if M_l words bring the reading (W_i - W'_i)·h + b_i - b'_i of every row below
 a budget e_l on the layer's input box, and Σ_l G_l e_l ≤ ε, then ln N ≤ Σ_{l≤L} ln C(M_l + d_l - 1, d_l) + d_{L+1}
@@ -40,7 +40,8 @@ _NOTHING = -np.inf
 class Cover(NamedTuple):
     """Words for one row within a budget: natural logarithms, and the name of the cover, for each entry of an array.
 
-    ``log_words`` counts after sign and scale; ``log_weight_words`` and ``log_bias_words`` before them.
+    ``log_words`` counts after sign and scale; ``log_weight_words`` and ``log_bias_words`` before them, at the radius
+    and step given here.
     """
 
     log_words: Array
@@ -95,10 +96,11 @@ def row_cover(rows: Rows, log_budget: Array) -> Cover:
 
 def least(options: list[Cover]) -> Cover:
     """Return, entry by entry, the option with the fewest words."""
-    shape = np.broadcast_shapes(*(option.log_words.shape for option in options))
-    columns = [np.stack([np.broadcast_to(field, shape) for field in column]) for column in zip(*options, strict=True)]
-    index = np.argmin(np.nan_to_num(columns[0], nan=np.inf), axis=0)[None]
-    return Cover(*(np.take_along_axis(column, index, axis=0)[0] for column in columns))
+    best, *others = options
+    for option in others:
+        fewer = (option.log_words < best.log_words) | np.isnan(best.log_words)
+        best = Cover(*(np.where(fewer, new, old) for new, old in zip(option, best, strict=True)))
+    return best
 
 
 def cube_covers(dimension: int, norm: int, log_ratio: Array) -> list[tuple[str, Array]]:
@@ -155,4 +157,4 @@ def _faces(rows: Rows, log_budget: Array) -> Iterator[Cover]:
     ):
         ends = np.where(rows.kinkless, _NOTHING, np.minimum(near + shifts, far))
         words = both + np.logaddexp(math.log(n) + sides + side_levels, ends)
-        yield Cover(words, side_tau, side_delta, near, whole, np.asarray(f"{name}, faces"))
+        yield Cover(words, end_tau, end_delta, near, whole, np.asarray(f"{name}, faces"))

@@ -2,7 +2,7 @@ r"""How far the output moves when the weights move: the inequality under every b
 
 Notation. ``widths = (d_0, …, d_{L+1})``, all parameters in [-B, B], inputs with ‖x‖_2 ≤ B_x ("l2") or ‖x‖_∞ ≤ B_x
 ("linf"). Layer l reads h_{l-1}, computes z_l = W^(l) h_{l-1} + b^(l), and hidden layers apply σ_l. Paper: the step
-before Theorems 1 and 2 of Shen (2024); chapter on covering numbers.
+before Theorems 1 and 2 of Shen (2024). Chapter: "Covering numbers".
 
 **Ranges.** A_{l-1} = sup ‖h_{l-1}‖_1, with A_0 = √d_0 B_x (or d_0 B_x). Then |z_l| ≤ Z_l = B(A_{l-1} + 1), |h_l| ≤
 H_l = sup |σ_l| on [-Z_l, Z_l] and A_l = d_l H_l. Let ρ_l be the least Lipschitz constant of σ_l on [-Z_l, Z_l].
@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ Array = npt.NDArray[np.float64]
 Activations = str | Activation | Sequence[str | Activation]
 
 DOMAINS = ("l2", "linf")
-_NODES = 129
+_ROUNDING = 2.0**-49  # of sup |σ|: more than rounding takes from a value of σ or from a difference of two
 
 
 @dataclass(frozen=True)
@@ -77,22 +78,28 @@ class Ranges:
     log_gain: tuple[Array, ...]
 
 
-def check_activations(activation: object, hidden: int) -> tuple[Activation, ...]:
+def check_activations(activation: object, widths: tuple[int, ...]) -> tuple[Activation, ...]:
     """Return σ_1, …, σ_L from one activation for all hidden layers, or from a sequence of L of them.
 
     Raises
     ------
     ValueError
-        If a name is unknown or a sequence does not hold one activation a hidden layer.
+        If a name is unknown, a sequence does not hold one activation a hidden layer, or a PReLU's slopes are not one a
+        neuron of its layer.
     """
+    hidden = len(widths) - 2
     if isinstance(activation, (list, tuple)):
         if len(activation) != hidden:
             raise ValueError(
                 f"activation must be one activation or one for each of the {hidden} hidden layers, "
                 f"got {len(activation)}"
             )
-        return tuple(activations.get(one) for one in activation)
-    return (activations.get(activation),) * hidden  # type: ignore[arg-type]
+        sigmas = tuple(activations.get(one) for one in activation)
+    else:
+        sigmas = (activations.get(activation),) * hidden  # type: ignore[arg-type]
+    for sigma, width in zip(sigmas, widths[1:-1], strict=True):
+        sigma.check_width(width)
+    return sigmas
 
 
 def propagate(
@@ -108,14 +115,14 @@ def propagate(
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         for sigma, width in zip(sigmas, widths[1:-1], strict=True):
             reach.append(log_bound + np.logaddexp(mass[-1], 0.0))
-            z = np.exp(reach[-1])
-            slope.append(np.log(sigma.lipschitz(z)))
-            _check_slope(sigma, z, slope[-1])
-            sup.append(_log_sup(sigma, z, reach[-1], slope[-1]))
-            mass.append(sup[-1] + math.log(width))
-            box = _box(sigma, z, reach[-1], sup[-1])
-            center.append(box[0])
-            radius.append(box[1])
+            degree = sigma.degree
+            image = _image(sigma, reach[-1]) if degree is None else _homogeneous(sigma, degree, reach[-1])
+            _check_slope(sigma, reach[-1], image.log_slope)
+            slope.append(image.log_slope)
+            sup.append(image.log_sup)
+            center.append(image.log_center)
+            radius.append(image.log_radius)
+            mass.append(image.log_sup + math.log(width))
         gain = [np.zeros_like(log_bound)]
         for width, steep in zip(reversed(widths[1:-1]), reversed(slope), strict=True):
             gain.insert(0, gain[0] + log_bound + math.log(width) + steep)
@@ -124,47 +131,50 @@ def propagate(
     return Ranges(widths, sigmas, log_bound, norms, *(tuple(entry) for entry in lists))
 
 
-def _check_slope(sigma: Activation, z: Array, log_slope: Array) -> None:
-    if not (log_slope < np.inf).all():
+class _Image(NamedTuple):
+    """ln ρ and ln sup |σ| on [-z, z], and ln |c| and ln r of a box [c - r, c + r] that holds σ([-z, z])."""
+
+    log_slope: Array
+    log_sup: Array
+    log_center: Array
+    log_radius: Array
+
+
+def _homogeneous(sigma: Activation, degree: int, log_z: Array) -> _Image:
+    """Return the image where σ(zx) = z^k σ(x): that of [-1, 1] times z^k, even where z^k overflows."""
+    low, high = sigma.range(1.0)
+    sizes = (sigma.sup(1.0), abs(high + low) / 2, (high - low) / 2)
+    log_slope = np.log(sigma.lipschitz(1.0)) + (degree - 1) * log_z
+    return _Image(log_slope, *(degree * log_z + np.log(size) for size in sizes))
+
+
+def _image(sigma: Activation, log_z: Array) -> _Image:
+    """Return the image of any σ. The box is the smaller of σ's range and of [σ(0) - ρz, σ(0) + ρz].
+
+    Half of the range is a difference, so it is widened by what rounding can take from it. Where z or the supremum
+    overflows, ln (ρz + |σ(0)|) stands in for the supremum.
+    """
+    z = np.maximum(np.exp(log_z), np.finfo(np.float64).tiny)
+    log_slope, exact, log_start = np.log(sigma.lipschitz(z)), np.log(sigma.sup(z)), np.log(abs(sigma.at_zero))
+    near = log_slope + log_z
+    log_sup = np.where(exact < np.inf, exact, np.logaddexp(near, log_start))
+    if sigma.odd:
+        return _Image(log_slope, log_sup, np.full_like(log_z, -np.inf), log_sup)
+    low, high = sigma.range(z)
+    log_center = np.log(abs(high + low) / 2)
+    log_radius = np.log((high - low) / 2 + _ROUNDING * np.exp(exact))
+    inside = log_radius < near  # false where the range overflows
+    return _Image(log_slope, log_sup, np.where(inside, log_center, log_start), np.where(inside, log_radius, near))
+
+
+def _check_slope(sigma: Activation, log_z: Array, log_slope: Array) -> None:
+    steep = ~(log_slope < np.inf)
+    if steep.any():
         raise ValueError(
             f"activation must have a finite Lipschitz constant on the range it sees, got {sigma.name!r}, which has "
-            f"none on [-z, z] for z = {float(z[~(log_slope < np.inf)].flat[0]):.6g}: "
+            f"none below 1.8e308 on [-z, z] for ln z = {float(log_z[steep].flat[0]):.6g}: "
             "lower B, Bx or the depth, or choose another activation"
         )
-
-
-def _log_sup(sigma: Activation, z: Array, log_z: Array, log_slope: Array) -> Array:
-    """Return ln sup |σ| on [-z, z]; where z or the supremum overflows, ln(ρz + |σ(0)|) stands in for it."""
-    exact = np.log(sigma.sup(z))
-    return np.where(exact < np.inf, exact, np.logaddexp(log_slope + log_z, np.log(abs(sigma.at_zero))))
-
-
-def _box(sigma: Activation, z: Array, log_z: Array, log_sup: Array) -> tuple[Array, Array]:
-    """Return ln |c|, ln r with σ([-z, z]) ⊂ [c - r, c + r] and |c| + r close to sup |σ|.
-
-    Odd: c = 0. σ(-x) = k - σ(x): the range is symmetric about k/2. Degree 1: two rays, so it lies between σ(±z) and 0.
-    Otherwise σ is evaluated at nodes h apart; between them it leaves their values by at most ρh/2.
-    """
-    symmetric = (np.full_like(log_z, -np.inf), log_sup)
-    law = sigma.reflection
-    if sigma.odd or sigma.per_channel:
-        return symmetric
-    if law is not None and law.sign == -1:
-        center = np.log(abs(law.constant) / 2)
-        return np.full_like(log_z, center), log_sup + np.log1p(-np.exp(center - log_sup))
-    if sigma.degree == 1:
-        ends = sigma(np.array([-1.0, 0.0, 1.0]))
-        return log_z + np.log(abs(ends.max() + ends.min()) / 2), log_z + np.log((ends.max() - ends.min()) / 2)
-    if not np.isfinite(z).all():
-        return symmetric
-    low, high = np.full_like(z, np.inf), np.full_like(z, -np.inf)
-    for node in np.linspace(-1.0, 1.0, _NODES):
-        value = sigma(node * z)
-        low, high = np.minimum(low, value), np.maximum(high, value)
-    slack = sigma.lipschitz(z) * z / (_NODES - 1)
-    largest = np.exp(log_sup)
-    low, high = np.maximum(low - slack, -largest), np.minimum(high + slack, largest)
-    return np.log(np.abs(high + low) / 2), np.log((high - low) / 2)
 
 
 def sensitivity(
@@ -195,11 +205,13 @@ def sensitivity(
     Raises
     ------
     ValueError
-        If an argument is outside its range, or if an activation is not Lipschitz on the range it sees.
+        If an argument is outside its range, an activation is not Lipschitz on the range it sees, or a PReLU's slopes
+        are not one a neuron of its layer.
 
     Notes
     -----
-    Both networks have to lie in the class. The inequality is proved in the docstring of this module.
+    Both networks have to lie in the class. The inequality is proved in the docstring of this module. Where the sum
+    exceeds 1.8e308 the result is inf.
 
     Examples
     --------
@@ -214,15 +226,16 @@ def sensitivity(
         widths,
         np.log(check_positive("B", B)),
         np.log(check_positive("Bx", Bx)),
-        check_activations(activation, len(widths) - 2),
+        check_activations(activation, widths),
         domain,
     )
     weights = _check_steps("weight_step", weight_step, len(widths) - 1)
     biases = _check_steps("bias_step", bias_step, len(widths) - 1)
-    moved = np.zeros_like(ranges.log_bound)
-    for layer in range(len(widths) - 1):
-        step = np.exp(ranges.log_mass[layer]) * weights[layer] + biases[layer]
-        moved = moved + np.exp(ranges.log_gain[layer]) * step
+    with np.errstate(divide="ignore", over="ignore"):
+        moved = np.zeros_like(ranges.log_bound)
+        logs = zip(ranges.log_gain, ranges.log_mass, np.log(weights), np.log(biases), strict=True)
+        for log_gain, log_mass, log_weight, log_bias in logs:
+            moved = moved + np.exp(log_gain + np.logaddexp(log_mass + log_weight, log_bias))
     return float(moved) if moved.ndim == 0 else moved
 
 

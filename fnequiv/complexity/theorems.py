@@ -1,7 +1,7 @@
 r"""Theorems 1 and 2 of Shen (2024) as the paper states them, and where the second is proved here.
 
 Notation. ``widths = (d_0, …, d_{L+1})``, S = Σ_{l=0}^L (d_l + 1) d_{l+1} parameters in [-B, B], ‖x‖_2 ≤ B_x, ρ_l a
-Lipschitz constant of σ_l on the range it sees. Natural logarithms. Chapter on covering numbers.
+Lipschitz constant of σ_l on the range it sees. Natural logarithms. Chapter: "Covering numbers".
 
 The constants were transcribed without the printed text at hand. As stated, the bounds tend to 0 as ε grows, whereas
 N ≥ 1: they can hold only where they are informative, and Theorem 2 needs B not too small. Where it is proved is said in

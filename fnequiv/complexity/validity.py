@@ -1,8 +1,8 @@
 r"""Where Theorem 2 of Shen (2024), as stated, is proved.
 
 Notation as in :mod:`fnequiv.complexity.theorems`. The theorem cannot hold for every B and ε: it falls below 1, and for
-widths (1, 1, 1), ReLU, B = B_x = 0.1 and ε = 0.06 it allows e^0.64 = 1.9 balls while the constants ±B need two. Chapter
-on covering numbers.
+widths (1, 1, 1), ReLU, B = B_x = 0.1 and ε = 0.06 it allows e^0.64 = 1.9 balls while the constants ±B need two.
+Chapter: "Covering numbers".
 
 **Proposition (where Theorem 2 holds).** Let Q = 4(L+1)(B_x+1)(2B)^{L+2} Π_{j=1}^L ρ_j Π_{j=0}^L d_j / ε be its
 factor for one coordinate. If
@@ -68,8 +68,9 @@ def deep_theorem_holds(
     TypeError, ValueError
         As :func:`deep_theorem`; ``ValueError`` too if ``at_zero`` is not finite or of the wrong length.
 
-    Examples -------- The two constants ±B are 2B apart, so at B = 0.1 no single ball of radius 0.06 covers the
-    class; Theorem 2 says 1.9.
+    Examples
+    --------
+    The two constants ±B are 2B apart, so at B = 0.1 no single ball of radius 0.06 covers the class; Theorem 2 says 1.9.
 
     >>> deep_theorem_holds((1, 1, 1), B=0.1, Bx=0.1, rho=1, eps=0.06)
     False

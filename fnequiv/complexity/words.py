@@ -2,7 +2,7 @@ r"""How many words a row needs, and how many multisets a layer makes of them: th
 
 Notation. A *row* (W_i, b_i) is what one neuron reads with; a *word* is the code for all rows that lie near one
 centre. M words, n = fan-in, d = width. Every count is kept as a logarithm (nats), so nothing overflows: M =
-e^(10^9) is fine. Used by Shen (2024), Theorems 1 and 2, as sharpened in the chapter on covering numbers.
+e^(10^9) is fine. Used by Shen (2024), Theorems 1 and 2, as sharpened in the chapter "Covering numbers".
 
 **Multisets.** A layer whose d neurons may be reordered is a multiset of d words out of M. There are C(M+d-1, d) of
 them, whether or not words repeat; for M ≫ d² this is M^d/d!, the paper's factorial.

@@ -45,9 +45,11 @@ def layers_of(params: Mapping[str, torch.Tensor]) -> list[Layer]:
 
     Names that differ by numbers (``0.weight``, ``2.weight``; ``fc1.weight``, ``fc2.weight``) are ordered by those.
     Names that differ otherwise (``net.0.weight``, ``out.weight``) are ordered by their shapes, if one order alone is a
-    chain. The order of the mapping never counts. A bias is called like its weight, with ``bias`` at the end; any other
-    vector has to be the slope of a PReLU, whose name ends in ``weight``. Names and shapes cannot tell an embedding from
-    a layer, nor a residual block from two layers of a chain: where that is in doubt, read a Sequential.
+    chain. The order of the mapping never counts.
+
+    A layer holds ``<name>.weight`` and perhaps ``<name>.bias``, the PReLU behind it ``<another name>.weight``. Tensors
+    of other names (``weight_g``, ``weight_orig``, ``in_proj_weight``) belong to other modules and are refused. But
+    names and shapes cannot tell an embedding from a layer, nor a residual block from two: in doubt, read a Sequential.
 
     Raises
     ------
@@ -98,10 +100,10 @@ def chain_of(shapes: Shapes) -> list[Layer]:
     >>> chain_of({"1.weight": (3,), "2.weight": (1, 3), "0.weight": (3, 2)})[0]
     Layer(weight='0.weight', bias=None, slope='1.weight')
     """
-    weights = [name for name, shape in shapes.items() if len(shape) == 2]
+    weights = [name for name, shape in shapes.items() if len(shape) == 2 and _is_weight(name)]
     if not weights:
-        raise ValueError(f"no weight matrix among {list(shapes)}: pass the tensors of linear layers")
-    rest = {name: shape for name, shape in shapes.items() if len(shape) != 2}
+        raise ValueError(f"no weight matrix among {list(shapes)}: pass the tensors of linear layers, as 'fc1.weight'")
+    rest = {name: shape for name, shape in shapes.items() if name not in weights}
     layers = []
     for weight in _in_order(weights, shapes):
         bias = weight.removesuffix("weight") + "bias"
@@ -172,6 +174,10 @@ def _orders(weights: Sequence[str], shapes: Shapes) -> list[tuple[str, ...]]:
     )
 
 
+def _is_weight(name: str) -> bool:
+    return name.rpartition(".")[2] == "weight"
+
+
 def _compare(first: str, second: str) -> int:
     """Return -1 or 1 if the numbers say that ``first`` comes before or after ``second``, 0 if they say nothing."""
     for one, other in zip(first.split("."), second.split("."), strict=False):
@@ -191,12 +197,12 @@ def _attach_slope(layers: list[Layer], name: str, shape: tuple[int, ...], shapes
         if layer.slope is None
         and shape in ((1,), (shapes[layer.weight][0],))
         and _compare(layer.weight, name) <= 0 <= _compare(following.weight, name)
-        and name.endswith("weight")  # as PyTorch calls them; a bias of another name must not pass for slopes
+        and _is_weight(name)
     ]
     if not hosts:
         raise ValueError(
-            f"tensor {name!r} of shape {shape} belongs to no hidden layer: a bias is called like its weight (fc.bias "
-            "and fc.weight), the slopes of a PReLU are a .weight too, and other networks than chains are not read"
+            f"tensor {name!r} of shape {shape} belongs to no hidden layer: a layer holds 'fc.weight' and 'fc.bias', "
+            "a PReLU 'act.weight', and other networks are not read"
         )
     if len(hosts) > 1:
         places = " or ".join(repr(layers[index].weight) for index in hosts)

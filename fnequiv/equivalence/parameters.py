@@ -15,7 +15,6 @@ from collections.abc import Mapping
 import torch
 
 from ..symmetry import SymmetrySpec
-from ..validation import shown
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -39,7 +38,9 @@ def check_parameters(params: Mapping[str, torch.Tensor], spec: SymmetrySpec) -> 
     """
     if not isinstance(params, Mapping):
         raise TypeError(f"params must map names to tensors, as state_dict() does, got {type(params).__name__}")
-    floating = {name: tensor for name, tensor in params.items() if _check_tensor(name, tensor).is_floating_point()}
+    for name, tensor in params.items():
+        _check_tensor(f"tensor {name!r}", tensor)
+    floating = {name: tensor for name, tensor in params.items() if tensor.is_floating_point()}
     spec.check_shapes({name: tensor.shape for name, tensor in params.items()})
     kinds = {(tensor.dtype, tensor.device) for tensor in floating.values()}
     if len(kinds) > 1:
@@ -56,12 +57,12 @@ def check_parameters(params: Mapping[str, torch.Tensor], spec: SymmetrySpec) -> 
     _check_finite(floating)
 
 
-def _check_tensor(name: str, tensor: torch.Tensor) -> torch.Tensor:
+def _check_tensor(label: str, tensor: torch.Tensor) -> torch.Tensor:
     if not isinstance(tensor, torch.Tensor):
-        raise TypeError(f"tensor {shown(name)} must be a dense torch.Tensor, got {type(tensor).__name__}")
+        raise TypeError(f"{label} must be a dense torch.Tensor, got {type(tensor).__name__}")
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
         kind = "quantised" if tensor.is_quantized else "nested" if tensor.is_nested else str(tensor.layout)
-        raise TypeError(f"tensor {shown(name)} must be a dense torch.Tensor, got a {kind} one: convert it first")
+        raise TypeError(f"{label} must be a dense torch.Tensor, got a {kind} one: convert it first")
     return tensor
 
 
@@ -110,6 +111,8 @@ def check_out(out: Mapping[str, torch.Tensor], params: Mapping[str, torch.Tensor
     for name, tensor in params.items():
         found = _check_tensor(f"out[{name!r}]", out[name])
         alike = found.shape == tensor.shape and found.dtype == tensor.dtype and found.device == tensor.device
+        if found.is_inference() and not torch.is_inference_mode_enabled():
+            raise ValueError(f"out[{name!r}] was made in inference mode and cannot be written outside: clone it first")
         if not alike or not found.is_contiguous() or found.requires_grad:
             raise ValueError(
                 f"out[{name!r}] must be a contiguous tensor without gradient like params[{name!r}], of "

@@ -52,9 +52,10 @@ class SymmetrySpec:
 
     def __post_init__(self) -> None:
         iterable = isinstance(self.blocks, Iterable) and not isinstance(self.blocks, Mapping)
-        object.__setattr__(self, "blocks", tuple(self.blocks) if iterable else (self.blocks,))
-        if not all(isinstance(block, Block) for block in self.blocks):
+        blocks = tuple(self.blocks) if iterable else ()
+        if not iterable or not all(isinstance(block, Block) for block in blocks):
             raise TypeError(f"blocks must be a tuple of Block, got {shown(self.blocks)}")
+        object.__setattr__(self, "blocks", blocks)
         _check_mapping(self.shapes)
         shapes = {name: _check_shape(name, shape) for name, shape in self.shapes.items()}
         object.__setattr__(self, "shapes", MappingProxyType(shapes))

@@ -83,13 +83,14 @@ def explore(
     Parameters
     ----------
     draw : callable
-        ``draw(**values)`` returns a matplotlib ``Figure`` (closed here, once it is rendered) or the text of an SVG
-        with a ``viewBox``.
+        ``draw(**values)`` returns a matplotlib ``Figure`` or the text of an SVG with a ``viewBox``.  Figures that it
+        opens are closed here, once they are rendered or if it fails.
     alt : str or callable, optional
         What a reader who cannot see the figure should know; ``alt(**values)`` if it depends on the frame.  By
         default the first line of ``draw``'s docstring.
     **parameters : iterable, or mapping of label to value
-        At least one, each with two values or more.  Numbers get a slider, anything else a drop-down list.
+        At least one, each with two values or more, under any name but ``alt``.  Numbers get a slider, anything else
+        a drop-down list.  Scalars of NumPy and 0-d tensors of PyTorch reach ``draw`` as Python's numbers.
 
     Returns
     -------
@@ -101,8 +102,8 @@ def explore(
     TypeError
         If ``draw`` is not callable or returns something else, if ``parameters`` are not iterables or ``alt`` no text.
     ValueError
-        If a parameter has fewer than two values or equal labels, if there are more than ``FRAME_LIMIT`` frames, or
-        if no alternative text is given.
+        If a parameter has fewer than two values or equal labels, if there are more than ``FRAME_LIMIT`` frames, if
+        no alternative text is given, or if a frame is no well-formed SVG with a ``viewBox``.
 
     Warns
     -----

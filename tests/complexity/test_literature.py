@@ -87,6 +87,50 @@ def test_anthony_1999_by_hand_and_at_least_the_sum_it_bounds():
     assert got >= math.log(sum(math.comb(n, i) * (B / eps) ** i for i in range(1, D + 1)))
 
 
+def test_anthony_1999_is_no_negative_number_of_nats():
+    """A radius beyond the length of the interval: the theorem's hypothesis fails, and one function is enough."""
+    got = anthony_1999(dimension=3, length=1.0, eps=[0.9, 1.0, 1.1, 5.0], points=3)
+    np.testing.assert_allclose(got, [3 * (1 - math.log(0.9)), 3.0, 0.0, 0.0])
+    assert "length B ≥ ε" in ASSUMPTIONS["anthony_1999"].activations
+
+
+@pytest.mark.parametrize("power", [-200, -3, 120, 200])
+def test_powers_of_ten_leave_every_norm_as_they_should(power):
+    """A multiple of all matrices multiplies each bound; it is inf or 0 where that leaves float64."""
+    scaled = [matrix * 10.0**power for matrix in A]
+    bounds = [
+        (2, lambda m: spectral_complexity(m)),
+        (2, lambda m: spectral_complexity(m, references=[-m[0], m[1]])),
+        (4, lambda m: bartlett_2017(m, data_norm=2.0, eps=0.1)),
+        (2, lambda m: golowich_2018(m, radius=2.0, samples=50)),
+        (2, lambda m: neyshabur_2018(m, radius=2.0, margin=0.5, samples=100)),
+    ]
+    for degree, bound in bounds:
+        got, log_expected = bound(scaled), math.log(bound(A)) + degree * power * math.log(10)
+        if -700 < log_expected < 700:
+            assert math.log(got) == pytest.approx(log_expected, rel=1e-12)
+        else:
+            assert got == (math.inf if log_expected > 0 else 0.0)
+
+
+def test_entries_of_any_size_and_references_of_opposite_sign():
+    assert spectral_complexity([[[3e300, 4e300]]]) == pytest.approx(5e300, rel=1e-12)
+    assert golowich_2018([[[3e300], [4e300]], [[1e-300, 0.0]]], radius=1.0, samples=1) == pytest.approx(
+        5 * (math.sqrt(4 * math.log(2)) + 1), rel=1e-12
+    )
+    far = spectral_complexity([[[1e308]]], references=[[[-1e308]]])  # the difference is 2e308
+    assert far == math.inf
+    assert spectral_complexity([[[1e308]]], rho=1e-3, references=[[[-1e308]]]) == pytest.approx(2e305, rel=1e-12)
+
+
+def test_neyshabur_2018_says_nothing_of_one_number():
+    """ln(Lh) = 0: as in the comparison table, no order, and not the claim that the gap is 0."""
+    assert math.isnan(neyshabur_2018([[[3.0]]], radius=1.0, margin=1.0, samples=10))
+    assert np.isnan(
+        {row.key: row for row in comparison((1, 1, 1), rho=1, s=1, Bx=1, eps=1)}["neyshabur_2018"].log_value
+    )
+
+
 def test_the_comparison_table_is_its_expressions():
     widths, rho, s, Bx, eps = (10, 64, 32, 1), 2.0, 3.0, 1.5, 0.1
     S, U, L, W = 10 * 64 + 64 + 64 * 32 + 32 + 33, 96, 2, 64
@@ -140,6 +184,7 @@ def test_every_bound_has_its_assumptions():
         (lambda: spectral_complexity(A, rho=[1.0, 1.0, 1.0]), ValueError, "one for each of 2 layers"),
         (lambda: spectral_complexity(A, rho=-1.0), ValueError, "rho must be finite and > 0"),
         (lambda: spectral_complexity(A, references=[A[0]]), ValueError, "shapes of weights"),
+        (lambda: spectral_complexity(A, references=[A[0], [[math.inf, 0, 0]]]), ValueError, "must be finite"),
         (lambda: bartlett_2017(A, data_norm=1.0, eps=0.0), ValueError, "eps must be finite and > 0"),
         (lambda: golowich_2018(A[:1], radius=1.0, samples=5), ValueError, "one output, got 3"),
         (lambda: anthony_1999(dimension=5, length=1.0, eps=0.1, points=4), ValueError, "points must be >= dimension"),

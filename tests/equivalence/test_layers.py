@@ -132,14 +132,20 @@ BAD = {
     ),
     "a bias without its weight": (
         {"0.weight": (4, 2), "1.bias": (4,), "2.weight": (1, 4)},
-        "a bias is called like its weight",
+        "a layer holds 'fc.weight' and 'fc.bias'",
     ),
     "a scalar for a bias": ({"0.weight": (4, 2), "0.bias": ()}, "'0.bias' must have shape (4,), got ()"),
     "a convolution": ({"0.weight": (4, 2, 3, 3), "2.weight": (1, 4)}, "'0.weight' of shape (4, 2, 3, 3)"),
     "a bias that may pass for slopes": (
-        {"W1": (4, 2), "b1": (4,), "W2": (1, 4)},
-        "'b1' of shape (4,) belongs to no hidden layer: a bias is called like its weight",
+        {"0.weight": (4, 2), "b1": (4,), "1.weight": (1, 4)},
+        "'b1' of shape (4,) belongs to no hidden layer: a layer holds 'fc.weight' and 'fc.bias'",
     ),
+    "names of one's own": ({"W1": (4, 2), "W2": (1, 4)}, "no weight matrix among ['W1', 'W2']"),
+    "a normalised layer, which chains": (
+        {"0.weight_g": (4, 1), "0.weight_v": (4, 4), "2.weight": (1, 4)},
+        "'0.weight_g' of shape (4, 1) belongs to no hidden layer",
+    ),
+    "attention, which chains": ({"in_proj_weight": (12, 4), "out_proj.weight": (4, 4)}, "'in_proj_weight' of shape"),
     "matrices as [inputs, outputs]": ({"0.weight": (2, 4), "2.weight": (4, 1)}, "each [outputs, inputs]"),
     "nothing": ({}, "no weight matrix among []"),
 }

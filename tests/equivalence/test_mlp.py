@@ -84,6 +84,22 @@ def test_init_has_the_names_shapes_and_law_of_torch():
     net.double().load_state_dict(params)
 
 
+def test_init_of_narrow_layers_reaches_the_whole_range():
+    params = mlp.init((1, 4000, 4, 1), torch.Generator().manual_seed(0))
+    for name, fan_in in (("0.weight", 1), ("0.bias", 1), ("2.weight", 4000)):
+        assert 0.99 < params[name].abs().max() * fan_in**0.5 <= 1
+    many = torch.cat([mlp.init((4, 1), torch.Generator().manual_seed(s))["0.bias"] for s in range(800)])
+    assert 0.49 < many.abs().max() <= 0.5
+
+
+def test_a_block_lies_on_rows_bias_and_columns():
+    places = [[(a.tensor, a.axis, a.role) for a in block.axes] for block in mlp.spec((2, 3, 4, 1), "relu").blocks]
+    assert places == [
+        [("0.weight", 0, "in"), ("0.bias", 0, "in"), ("2.weight", 1, "out")],
+        [("2.weight", 0, "in"), ("2.bias", 0, "in"), ("4.weight", 1, "out")],
+    ]
+
+
 def test_init_is_determined_by_its_generator_and_touches_no_other():
     state = torch.get_rng_state()
     first, again = (mlp.init((3, 4, 1), torch.Generator().manual_seed(9)) for _ in range(2))

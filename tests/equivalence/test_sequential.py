@@ -90,6 +90,30 @@ def test_forward_gives_what_enters_the_modules_behind_the_last_layer(case):
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        ("Dropout", (6, 4)),
+        ("Dropout1d", (2, 3, 4)),
+        ("Dropout2d", (2, 3, 2, 4)),
+        ("Dropout3d", (2, 3, 2, 2, 4)),
+        ("AlphaDropout", (6, 4)),
+        ("FeatureAlphaDropout", (2, 3, 2, 4)),
+    ],
+)
+def test_dropout_is_passed_over_as_evaluation_does(kind, shape):
+    net, x = stack(getattr(nn, kind)(), nn.Tanh()).double().eval(), normal(*shape)
+    assert [facts.name for facts in mlp.activations_of(net)] == ["tanh"]
+    state = {name.replace("3.", "2."): tensor for name, tensor in net.state_dict().items()}
+    torch.testing.assert_close(mlp.forward(state, x, "tanh"), net(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("behind", [nn.Softmax(-1), nn.LogSoftmax(-1), nn.Softmin(-1), nn.Tanh(), nn.Identity()])
+def test_modules_on_the_logits_leave_the_symmetries(behind):
+    net = stack(nn.ReLU())
+    assert mlp.spec(nn.Sequential(*net, behind)) == mlp.spec(net)
+
+
 def test_a_sequential_is_read_by_its_modules_and_never_by_its_names():
     spec = mlp.spec(ACCEPTED["names that run backwards"]())
     assert [(block.kind, block.axes[0].tensor, block.axes[-1].tensor) for block in spec.blocks] == [

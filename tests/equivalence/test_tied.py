@@ -29,8 +29,9 @@ def test_tied_is_to_share_an_entry(pair):
     shared = set(pair[0].flatten().tolist()) & set(pair[1].flatten().tolist())
     params = {"a": pair[0], "b": pair[1]}
     if shared:
-        with pytest.raises(ValueError, match="'b' shares memory with 'a'"):
-            check_untied(params, {"a"})
+        for moved in params:
+            with pytest.raises(ValueError, match="'b' shares memory with 'a'"):
+                check_untied(params, {moved})
         check_untied(params, ())
     else:
         check_untied(params, {"a", "b"})
@@ -46,6 +47,21 @@ def test_views_of_one_vector_and_slices_of_a_stack_are_not_tied():
     columns = torch.ones(3, 4)
     slices = {"0.weight": columns[:, :2], "0.bias": columns[:, 3], "2.weight": torch.ones(1, 3)}
     assert mlp.spec(slices, "relu").order() == 6
+
+
+def test_views_of_another_dtype_are_tied_where_their_bytes_meet():
+    memory = torch.zeros(16)
+    doubles = memory.view(torch.float64)
+    check_untied({"a": memory[:8], "b": doubles[4:]}, {"a", "b"})
+    with pytest.raises(ValueError, match="'b' shares memory with 'a'"):
+        check_untied({"a": memory[:9], "b": doubles[4:]}, {"a", "b"})
+
+
+def test_tensors_without_memory_are_told_apart():
+    params = mlp.init((2, 3, 1), torch.Generator(), device="meta")
+    check_untied(params, set(params))
+    with pytest.raises(ValueError, match=r"'copy' shares memory with '0\.weight'"):
+        check_untied({**params, "copy": params["0.weight"]}, set(params))
 
 
 def autoencoder(weight):
