@@ -5,7 +5,7 @@
 #   make test         the tests: the package's, its doctests and the project's own consistency
 #   make serve        the book at http://127.0.0.1:8000
 #   make lint         ruff, mypy, import-linter
-#   make bench        the benchmarks (SMOKE=1: tiny sizes, to see that they run)
+#   make bench        the benchmarks, their peers installed for it (SMOKE=1: tiny sizes, to see that they run)
 #   make test-book    the built book in a real browser (needs npm and Chromium)
 #   make pins         write constraints.txt anew from the ranges in pyproject.toml
 #   make clean        remove what was built and cached (not .venv)
@@ -57,6 +57,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks $(if $(SMOKE),--smoke)
 
 tests/book/node_modules: tests/book/package.json tests/book/package-lock.json
@@ -69,7 +70,7 @@ test-book: book tests/book/node_modules
 pins:
 	rm -rf _build/pins
 	$(PYTHON) -m venv _build/pins
-	_build/pins/bin/python -m pip install --quiet $(PIP_FLAGS) -e ".[dev]"
+	_build/pins/bin/python -m pip install --quiet $(PIP_FLAGS) -e ".[dev,bench]"
 	{ grep '^#' constraints.txt; _build/pins/bin/python -m pip freeze --exclude-editable | \
 	  sed -E '/^(cuda|nvidia|triton)/d; s/[+].*//'; } > _build/pins/constraints.txt
 	mv _build/pins/constraints.txt constraints.txt

@@ -1,8 +1,8 @@
 """fnequiv: functional equivalence of neural networks, computed.
 
 Two parameter vectors are functionally equivalent when they give the same function. The package finds the
-symmetries of an architecture, acts with them, and
-counts what the symmetries save in covering-number bounds.
+symmetries of an architecture, acts with them, decides whether two networks are one up to them, and counts what
+they save in covering-number bounds.
 
 The names that users reach for stand here as well as in their modules. They are listed in ``__init__.pyi`` and
 loaded on first use, so ``import fnequiv`` imports neither PyTorch nor Matplotlib.

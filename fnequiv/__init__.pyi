@@ -12,6 +12,10 @@ from .complexity.counting import orbits as orbits
 from .complexity.covering import orbit_bound as orbit_bound
 from .equivalence import mlp as mlp
 from .equivalence.actions import apply as apply
+from .equivalence.alignment import align as align
+from .equivalence.canonical import canonicalize as canonicalize
+from .equivalence.canonical import fingerprint as fingerprint
+from .equivalence.checking import compare as compare
 from .equivalence.elements import GroupElement as GroupElement
 from .equivalence.elements import Move as Move
 from .equivalence.group import compose as compose

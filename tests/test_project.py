@@ -75,7 +75,7 @@ def test_the_version_is_the_same_everywhere():
 
 
 def test_every_requirement_has_a_pin_in_its_range():
-    for requirement in requirements("dev"):
+    for requirement in requirements("dev", "bench"):
         pin = pins().get(canonicalize_name(requirement.name))
         assert pin, f"{requirement.name} has no pin in constraints.txt: run make pins"
         assert pin in requirement.specifier, (
@@ -84,7 +84,7 @@ def test_every_requirement_has_a_pin_in_its_range():
 
 
 def test_constraints_pin_everything_that_the_extras_bring_in():
-    missing, seen, queue = set(), set(), list(requirements("dev"))
+    missing, seen, queue = set(), set(), list(requirements("dev", "bench"))
     while queue:
         requirement = queue.pop()
         name = canonicalize_name(requirement.name)

@@ -6,4 +6,17 @@ package does not import PyTorch.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["actions", "elements", "group", "mlp"])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=[
+        "actions",
+        "alignment",
+        "canonical",
+        "checking",
+        "elements",
+        "files",
+        "group",
+        "mlp",
+        "reduction",
+    ],
+)

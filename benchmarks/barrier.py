@@ -1,0 +1,117 @@
+"""Networks trained apart on digits: the loss barrier on the line between them, before and after alignment.
+
+Two networks 64-w-w-10 with different seeds learn one half of scikit-learn's digits. The barrier is the most by which
+the loss on the other half, on the line from g·a to b, lies above the straight line between the losses at its ends
+(nats, mean cross entropy). ``align`` may use the whole group of the activation (flips for tanh, scales for ReLU),
+``align, permutations`` permutations alone, as ``plain`` and the peers do; ``activations`` matches the outputs of the
+hidden units on the training half. All start from the same networks. Each figure is the median over the pairs;
+``align <= plain`` counts pairs.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from functools import partial
+from itertools import pairwise
+
+import torch
+from sklearn.datasets import load_digits
+
+from benchmarks._peers import absences, peers
+from benchmarks._planted import ACTIVATIONS, Architecture, Params, perceptron
+from fnequiv.equivalence import mlp
+from fnequiv.equivalence.actions import apply
+from fnequiv.equivalence.alignment import align, align_activations
+from fnequiv.symmetry.blocks import Kind
+
+PAIRS = 10
+POINTS = 25
+STEPS = 300
+Data = tuple[torch.Tensor, torch.Tensor]
+
+
+def digits() -> tuple[Data, Data]:
+    """Return scikit-learn's digits in two halves, inputs in [0, 1]: one to learn, one to measure."""
+    data = load_digits()
+    inputs, labels = torch.from_numpy(data.data / 16).float(), torch.from_numpy(data.target)
+    order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))
+    first, second = order[::2], order[1::2]
+    return (inputs[first], labels[first]), (inputs[second], labels[second])
+
+
+def train(widths: tuple[int, ...], activation: str, seed: int, data: Data, steps: int) -> Params:
+    """Return parameters after ``steps`` of Adam (learning rate 3e-3) on the whole half."""
+    params = {name: t.requires_grad_() for name, t in mlp.init(widths, torch.Generator().manual_seed(seed)).items()}
+    optimizer = torch.optim.Adam(params.values(), lr=3e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(mlp.forward(params, data[0], activation), data[1]).backward()
+        optimizer.step()
+    return {name: tensor.detach() for name, tensor in params.items()}
+
+
+@torch.no_grad()
+def barrier(a: Mapping[str, torch.Tensor], b: Params, activation: str, data: Data) -> float:
+    """Return max over t of L((1-t) a + t b) - (1-t) L(a) - t L(b), at least 0."""
+    shares = torch.linspace(0, 1, POINTS)
+    losses = []
+    for t in shares:
+        between = {name: torch.lerp(a[name], b[name], t) for name in b}
+        losses.append(torch.nn.functional.cross_entropy(mlp.forward(between, data[0], activation), data[1]))
+    line = torch.stack(losses)
+    return float((line - torch.lerp(line[0], line[-1], shares)).max())
+
+
+@torch.no_grad()
+def outputs(params: Params, activation: str, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return the outputs of every hidden layer by the names of the blocks: layer l of a network cut off behind it."""
+    sigma = getattr(torch, activation)
+    found: dict[str, torch.Tensor] = {}
+    for layer, (name, _) in enumerate(pairwise(name for name in params if name.endswith("weight")), start=1):
+        inputs = sigma(torch.nn.functional.linear(inputs, params[name], params[name.replace("weight", "bias")]))
+        found[f"layer{layer}"] = inputs
+    return found
+
+
+def barriers(
+    architecture: Architecture, activation: str, a: Params, b: Params, halves: tuple[Data, Data]
+) -> dict[str, float]:
+    """Return the barrier of every method on one pair."""
+    spec, seen = architecture.spec, halves[0][0]
+    elements = {
+        "align": align(a, b, spec).element,
+        "align, permutations": align(a, b, spec.only()).element,
+        "activations": align_activations(
+            a, b, spec.only(), outputs(a, activation, seen), outputs(b, activation, seen)
+        ).element,
+    }
+    moved: dict[str, Mapping[str, torch.Tensor]] = {"before": a}
+    moved |= {name: apply(a, spec, element) for name, element in elements.items()}
+    moved |= {peer.name: peer.match(architecture, a, b) for peer in peers() if peer.match is not None}
+    return {name: barrier(params, b, activation, halves[1]) for name, params in moved.items()}
+
+
+def main(*, smoke: bool = False) -> None:
+    """Print the median barriers, a line for each activation and width."""
+    halves = digits()
+    kinds: tuple[Kind, ...] = ("signed", "scaled")
+    for kind in kinds:
+        activation = ACTIVATIONS[kind]
+        for width in (8,) if smoke else (32, 128):
+            widths = (64, width, width, 10)
+            architecture = perceptron(widths, kind)
+            learn = partial(train, widths, activation, data=halves[0], steps=10 if smoke else STEPS)
+            rows = [
+                barriers(architecture, activation, learn(2 * pair), learn(2 * pair + 1), halves)
+                for pair in range(1 if smoke else PAIRS)
+            ]
+            medians = ", ".join(f"{name} {statistics.median(row[name] for row in rows):.4f}" for name in rows[0])
+            lower = sum(row["align"] <= row["plain"] for row in rows)
+            print(f"{activation}, {width} wide: {medians}; align <= plain in {lower} of {len(rows)}", flush=True)
+    if missing := absences(peers()):
+        print(missing)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+r"""Bring a network close to another that is similar, not equal: weight matching and activation matching.
+
+Notation. Wanted is the g that makes Σ_T |b_T - (g·a)_T|² least over the tensors T. No fast algorithm finds it for
+certain; *weight matching* improves one block after the other. With the other blocks held, the best permutation of a
+block is a linear assignment: maximise Σ_i G[i, π(i)], where G[i, j] is the inner product of what unit i of b and unit
+j of a own. A flip takes |G| and its sign. Where units may be rescaled both networks are balanced first (every unit
+gets the scale at which its entries have the least sum of squares), matched, and brought back. *Activation matching*
+takes for G the inner products of the units' outputs on given inputs.
+
+Sources: Ainsworth et al. (2023), weight and activation matching; the group is that of Proposition 1 of Shen (2024).
+To decide whether two networks are *equal* up to the group use :mod:`fnequiv.equivalence.checking`. Chapter: "Telling
+networks apart".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import linear_sum_assignment
+from tqdm import tqdm
+
+from ..symmetry import Block, SymmetrySpec
+from ..validation import check_integer
+from .actions import apply
+from .arrays import Params, arrays_of
+from .axes import FloatArray
+from .checking import check_pair, compare
+from .descending import balance, descend, distance
+from .elements import GroupElement, Move
+from .group import compose, invert, sample
+
+# A copy is recognised with this many roundings of its dtype, and with few refinements where units are tied.
+_ROUNDINGS = 32
+_FEW_NODES = 100
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The element found, and the distances |b - a| before and |b - g·a| after it (Euclidean, over floating tensors).
+
+    ``sweeps`` counts the passes over the blocks of the best start (0: b is a copy of a up to rounding, and its units
+    were matched one by one); ``start`` is its number (0: block by block from the inputs, others: random).
+    """
+
+    element: GroupElement
+    before: float
+    after: float
+    sweeps: int
+    start: int
+
+
+def align(
+    a: Params,
+    b: Params,
+    spec: SymmetrySpec,
+    *,
+    starts: int = 1,
+    generator: np.random.Generator | torch.Generator | None = None,
+    sweeps: int = 100,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> Alignment:
+    """Return an element g that brings g·a close to b, by weight matching.
+
+    Parameters
+    ----------
+    a, b
+        Every tensor of the two networks by name; never modified.
+    spec
+        The specification of both, of any architecture.
+    starts
+        How many starts to take the best of: the first follows the blocks from the inputs, the others are random.
+    generator
+        Needed for more than one start.
+    sweeps
+        Most passes over all blocks a start; a start ends with the first that improves nothing.
+    executor
+        Runs the starts; one after the other in this thread if left out.
+    progress
+        Show a progress bar over the starts.
+
+    Returns
+    -------
+    Alignment
+        With its distances before and after, measured in the given weights (not the balanced ones).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the networks are not two of ``spec`` with equal dtypes, ``starts`` or ``sweeps`` is below 1, or more than
+        one start lacks a generator.
+
+    Notes
+    -----
+    A copy up to rounding is found first, by :func:`~fnequiv.equivalence.checking.compare`: there weight matching may
+    stop at a local optimum, and matching units by what they receive does not.
+    Source: Ainsworth et al. (2023), Algorithm 1, extended by signs, scales and a start that follows the inputs.
+
+    Examples
+    --------
+    >>> from fnequiv.equivalence import mlp
+    >>> spec = mlp.spec((3, 4, 2), "tanh")
+    >>> b = mlp.init((3, 4, 2), torch.Generator().manual_seed(0))
+    >>> a = apply(b, spec, sample(spec, np.random.default_rng(1)))
+    >>> align(a, b, spec).after
+    0.0
+    """
+    check_integer("starts", starts)
+    check_integer("sweeps", sweeps)
+    check_pair(a, b, spec)
+    a, b, spec = _floating(a, spec), _floating(b, spec), _floating_spec(a, spec)
+    if starts > 1 and generator is None:
+        raise ValueError(f"starts={starts} draws random starts: pass a generator, np.random.default_rng(0) say")
+    copy = compare(a, b, spec, tolerance=_ROUNDINGS * _eps(b), max_nodes=_FEW_NODES)
+    if copy.witness is not None:
+        return _report(a, b, spec, copy.witness, 0, 0)
+    balanced = [balance(_double(params, spec), spec) for params in (a, b)]
+    left, right = (arrays for arrays, _ in balanced)
+    discrete = spec.only(signs=True)
+    first: list[GroupElement | None] = [None]
+    if generator is not None:
+        first += [sample(discrete, generator) for _ in range(starts - 1)]
+    run = partial(descend, left, right, discrete, sweeps)
+    results = (executor.map if executor else map)(run, first)
+    found = list(tqdm(results, total=len(first), desc="starts", disable=not progress))
+    best = min(range(len(found)), key=lambda number: found[number][1])
+    element = compose(invert(balanced[1][1]), compose(found[best][0], balanced[0][1]))
+    return _report(a, b, spec, element, found[best][2], best)
+
+
+def align_activations(
+    a: Params,
+    b: Params,
+    spec: SymmetrySpec,
+    outputs_a: Mapping[str, npt.ArrayLike],
+    outputs_b: Mapping[str, npt.ArrayLike],
+) -> Alignment:
+    """Return an element g that brings the units' outputs on common inputs together, by activation matching.
+
+    Parameters
+    ----------
+    a, b, spec
+        As for :func:`align`.
+    outputs_a, outputs_b
+        For every block the outputs of its units, shape [inputs, units]: of a, and of b, on the same inputs.
+
+    Returns
+    -------
+    Alignment
+        ``after`` is the distance of the weights, which this does not minimise: it may be larger than ``before``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`align`; and if outputs are missing, not finite, or of other shapes than [inputs, units].
+
+    Notes
+    -----
+    Source: Ainsworth et al. (2023), Section 3.1. A scale is the ratio of the lengths of two matched units' outputs.
+
+    Examples
+    --------
+    >>> from fnequiv.equivalence import mlp
+    >>> theta = mlp.init((1, 2, 1), torch.Generator().manual_seed(0))
+    >>> seen = {"layer1": [[1.0, 5.0], [2.0, 4.0]]}
+    >>> swapped = {"layer1": [[5.0, 1.0], [4.0, 2.0]]}
+    >>> align_activations(theta, theta, mlp.spec((1, 2, 1), "gelu"), seen, swapped).element["layer1"].permutation
+    array([1, 0])
+    """
+    check_pair(a, b, spec)
+    a, b, spec = _floating(a, spec), _floating(b, spec), _floating_spec(a, spec)
+    moves = {}
+    for block in spec.blocks:
+        left, right = (_outputs(name, given, block) for name, given in (("a", outputs_a), ("b", outputs_b)))
+        if left.shape != right.shape:
+            raise ValueError(
+                f"outputs of block {block.name!r} must come from the same inputs: {left.shape}, {right.shape}"
+            )
+        lengths = [np.linalg.norm(outputs, axis=0) for outputs in (left, right)]
+        safe = [np.where(length > 0, length, 1.0) for length in lengths]
+        gains = (right / safe[1]).T @ (left / safe[0]) if block.scales else right.T @ left
+        permutation, signs = _assign(gains, block.signs and not block.even)
+        scales = None
+        if block.scales and block.degree:
+            alive = (lengths[1] > 0) & (lengths[0][permutation] > 0)
+            ratio = np.where(alive, safe[1] / safe[0][permutation], 1.0)
+            scales = ratio ** (1.0 / block.degree)
+        moves[block.name] = Move(permutation, signs, scales)
+    return _report(a, b, spec, GroupElement(moves), 1, 0)
+
+
+def _outputs(name: str, given: Mapping[str, npt.ArrayLike], block: Block) -> FloatArray:
+    if not isinstance(given, Mapping) or block.name not in given:
+        raise ValueError(f"outputs_{name} must map every block to its units' outputs: {block.name!r} is missing")
+    outputs = np.asarray(given[block.name], dtype=np.float64)
+    if outputs.ndim != 2 or outputs.shape[1] != block.size or not np.isfinite(outputs).all():
+        raise ValueError(f"outputs_{name}[{block.name!r}] must be finite, [inputs, {block.size}], got {outputs.shape}")
+    return outputs
+
+
+def _floating(params: Params, spec: SymmetrySpec) -> Params:
+    """Return the tensors that distances are measured over: not counters and masks, which lie beside the weights."""
+    return {name: params[name] for name in spec.shapes if params[name].is_floating_point()}
+
+
+def _floating_spec(params: Params, spec: SymmetrySpec) -> SymmetrySpec:
+    return SymmetrySpec(spec.blocks, {name: spec.shapes[name] for name in _floating(params, spec)})
+
+
+def _eps(params: Params) -> float:
+    return max((torch.finfo(tensor.dtype).eps for tensor in params.values()), default=0.0)
+
+
+def _double(params: Params, spec: SymmetrySpec) -> dict[str, FloatArray]:
+    return {name: array.astype(np.float64) for name, array in arrays_of(params, spec).items()}
+
+
+def _assign(gains: FloatArray, signed: bool) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Return the permutation that makes the sum of the gains largest, and the signs that make each one positive."""
+    rows, columns = linear_sum_assignment(np.abs(gains) if signed else gains, maximize=True)
+    signs = np.where(gains[rows, columns] < 0, -1.0, 1.0) if signed else np.ones(len(rows))
+    return columns.astype(np.int64), signs
+
+
+def _report(a: Params, b: Params, spec: SymmetrySpec, element: GroupElement, sweeps: int, start: int) -> Alignment:
+    left, right = _double(a, spec), _double(b, spec)
+    before, after = distance(left, right), distance(_double(apply(a, spec, element), spec), right)
+    return Alignment(element, before, after, sweeps, start)

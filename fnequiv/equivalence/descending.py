@@ -1,0 +1,168 @@
+"""Coordinate descent over the blocks: the two halves of weight matching.
+
+Notation. *Balancing* gives every unit that may be rescaled the scale at which its entries have the least sum of
+squares. *Descending* takes one block after the other: with the rest held, its best permutation is a linear
+assignment, which maximises Σ_i G[i, π(i)], G[i, j] the inner product of what unit i of b and unit j of a own; a flip
+takes |G| and its sign.
+
+Source: Ainsworth et al. (2023), Algorithm 1. Chapter: "Telling networks apart".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from ..symmetry import Block, SymmetrySpec
+from .actions import apply
+from .axes import FloatArray, along, flips, owners_of, power, rows
+from .elements import GroupElement, Move
+from .group import compose, identity
+
+# Balancing ends when no scale changes by more than this (in logs), or after so many passes.
+_SETTLED = 1e-12
+_MOST_PASSES = 20
+_OVERFLOW = "the squares of the weights leave the range of float64: divide the networks by one number first"
+
+
+def balance(arrays: dict[str, FloatArray], spec: SymmetrySpec) -> tuple[dict[str, FloatArray], GroupElement]:
+    """Return the network at the scales that make Σ entries² least, and the element that takes it there.
+
+    Examples
+    --------
+    >>> from fnequiv.equivalence import mlp
+    >>> theta = {"0.weight": np.array([[4.0]]), "2.weight": np.array([[1.0]])}
+    >>> balanced, _ = balance(theta, mlp.spec((1, 1, 1), "relu", bias=False))
+    >>> {name: float(array[0, 0]) for name, array in balanced.items()}
+    {'0.weight': 2.0, '2.weight': 2.0}
+    """
+    arrays = dict(arrays)
+    total = {block.name: np.ones(block.size) for block in spec.blocks}
+    free = [block for block in spec.blocks if block.scales and block.degree]
+    change = np.inf if free else 0.0
+    passes = 0
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        while change > _SETTLED and passes < _MOST_PASSES:
+            change, passes = 0.0, passes + 1
+            for block in free:
+                way_in, way_out = (_squares(arrays, block, role) for role in ("in", "out"))
+                alive = (way_in > 0) & (way_out > 0)
+                ratio = np.where(alive, block.degree * way_out / way_in, 1.0)
+                scales = ratio ** (1.0 / (2 * block.degree + 2))
+                for axis in block.axes:
+                    factor = along(scales ** float(power(block, axis)), axis, arrays[axis.tensor].ndim)
+                    arrays[axis.tensor] = arrays[axis.tensor] * factor
+                total[block.name] = total[block.name] * scales
+                change = max(change, float(np.abs(np.log(scales)).max()))
+    if not all((np.isfinite(scales) & (scales > 0)).all() for scales in total.values()):
+        raise ValueError(_OVERFLOW)
+    return arrays, GroupElement({name: Move(np.arange(len(scales)), scales=scales) for name, scales in total.items()})
+
+
+def _squares(arrays: Mapping[str, FloatArray], block: Block, role: str) -> FloatArray:
+    total = np.zeros(block.size)
+    for axis in (axis for axis in block.axes if axis.role == role):
+        total += (rows(arrays[axis.tensor], axis, block) ** 2).sum(axis=1)
+    return total
+
+
+def _moved(arrays: Mapping[str, FloatArray], spec: SymmetrySpec, element: GroupElement) -> dict[str, FloatArray]:
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    return {name: tensor.numpy() for name, tensor in apply(tensors, spec, element).items()}
+
+
+def descend(
+    a: Mapping[str, FloatArray],
+    b: Mapping[str, FloatArray],
+    spec: SymmetrySpec,
+    sweeps: int,
+    first: GroupElement | None,
+) -> tuple[GroupElement, float, int]:
+    """Improve block after block until a pass changes nothing; return the element, its distance and the passes.
+
+    Without a ``first`` element the first pass places the blocks one after the other, by those placed already.
+
+    Examples
+    --------
+    >>> from fnequiv.equivalence import mlp
+    >>> spec = mlp.spec((1, 2, 1), "gelu", bias=False)
+    >>> a = {"0.weight": np.array([[1.0], [2.0]]), "2.weight": np.array([[3.0, 4.0]])}
+    >>> b = {"0.weight": np.array([[2.0], [1.0]]), "2.weight": np.array([[4.0, 3.0]])}
+    >>> descend(a, b, spec, 10, None)[1:]
+    (0.0, 2)
+    """
+    current = dict(a)
+    element = identity(spec)
+    known: set[str] | None = set() if first is None else None  # None: every block has been placed
+    if first is not None:
+        element, current = first, _moved(a, spec, first)
+    least = distance(current, b)
+    passes = 0
+    for passes in range(1, sweeps + 1):  # noqa: B007
+        improved = False
+        for block in spec.blocks:
+            step = _step(current, b, spec, block, known)
+            moved = _moved(current, spec, step)
+            after = distance(moved, b)
+            if known is not None or after < least * (1 - 1e-12):
+                improved |= after < least
+                element, current, least = compose(step, element), moved, after
+            if known is not None:
+                known.add(block.name)
+        improved |= known is not None
+        known = None
+        if not improved:
+            break
+    return element, least, passes
+
+
+def _step(
+    current: Mapping[str, FloatArray],
+    b: Mapping[str, FloatArray],
+    spec: SymmetrySpec,
+    block: Block,
+    known: set[str] | None,
+) -> GroupElement:
+    """Return the best move of one block while the others stay; in the first pass only placed blocks count."""
+    owner = {place: found[0].name for place, found in owners_of(spec).items()}
+    free, bound = np.zeros((block.size, block.size)), np.zeros((block.size, block.size))
+    for axis in block.axes:
+        others = {owner.get((axis.tensor, dim)) for dim in range(b[axis.tensor].ndim) if dim != axis.axis} - {None}
+        if known is not None and not others <= known:
+            continue
+        gains = rows(b[axis.tensor], axis, block) @ rows(current[axis.tensor], axis, block).T
+        if flips(block, axis):
+            bound += gains
+        else:
+            free += gains
+    best = free + (np.abs(bound) if block.signs else bound)
+    places, columns = linear_sum_assignment(best, maximize=True)
+    signs = np.where(bound[places, columns] < 0, -1.0, 1.0) if block.signs else None
+    moves = {other.name: Move(np.arange(other.size)) for other in spec.blocks}
+    moves[block.name] = Move(columns, signs)
+    return GroupElement(moves)
+
+
+def distance(a: Mapping[str, FloatArray], b: Mapping[str, FloatArray]) -> float:
+    """Return the Euclidean distance over all tensors.
+
+    Raises
+    ------
+    ValueError
+        If a square leaves the range of float64.
+
+    Examples
+    --------
+    >>> distance({"w": np.array([0.0, 3.0])}, {"w": np.array([4.0, 0.0])})
+    5.0
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(np.sqrt(sum(float(((b[name] - a[name]) ** 2).sum()) for name in b)))
+    if not np.isfinite(total):
+        raise ValueError(
+            "the squares of the weights leave the range of float64: divide the networks by one number first"
+        )
+    return total

@@ -1,0 +1,150 @@
+"""Alignment: planted copies are found, the distance never grows, and one block is solved as brute force solves it."""
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fnequiv.equivalence import mlp
+from fnequiv.equivalence.actions import GroupElement, Move, apply, sample
+from fnequiv.equivalence.alignment import align, align_activations
+
+SEEDS = st.integers(0, 2**32)
+
+
+def distance(a, b):
+    return float(sum(((a[name].double() - b[name].double()) ** 2).sum() for name in a)) ** 0.5
+
+
+@given(seed=SEEDS)
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_planted_copies_are_found(zoo_spec, networks, seed):
+    spec = zoo_spec.only(signs=True)
+    a = networks(spec, seed)
+    b = apply(a, spec, sample(spec, np.random.default_rng(seed)))
+    floating = [name for name in a if a[name].is_floating_point()]
+    found = align(a, b, spec, starts=4, generator=np.random.default_rng(0))
+    moved = apply(a, spec, found.element)
+    assert found.after == pytest.approx(
+        distance({n: moved[n] for n in floating}, {n: b[n] for n in floating}), abs=1e-12
+    )
+    assert found.after <= found.before + 1e-12
+    if not spec.blocks or any(block.name == "state" for block in spec.blocks):
+        return
+    assert found.after == 0
+
+
+@pytest.mark.parametrize("activation", ["gelu", "tanh", "relu", "square", "prelu", "identity"])
+def test_planted_copies_with_scales_and_noise(networks, activation):
+    spec = mlp.spec((5, 16, 16, 3), activation)
+    b = networks(spec, 0)
+    g = sample(spec, np.random.default_rng(1))
+    a = apply({name: tensor + 1e-3 * torch.rand_like(tensor) for name, tensor in b.items()}, spec, g)
+    found = align(a, b, spec)
+    assert found.after < 0.05 < found.before
+    for block in spec.blocks:
+        back = found.element[block.name].permutation
+        assert (g[block.name].permutation[back] == np.arange(block.size)).all()
+
+
+@pytest.mark.parametrize("activation", ["gelu", "tanh", "relu"])
+def test_copies_of_deep_narrow_networks_are_found_where_descent_stops_early(networks, activation):
+    spec = mlp.spec((4,) * 8 + (1,), activation)
+    stuck = 0
+    for seed in range(3):
+        a = networks(spec, seed)
+        b = apply(a, spec, sample(spec, np.random.default_rng(seed)))
+        found = align(a, b, spec)
+        assert found.after <= 1e-9 * found.before
+        nudged = {name: tensor + 1e-4 * torch.rand_like(tensor) for name, tensor in b.items()}  # too far for a copy
+        rough = align(a, nudged, spec)
+        assert rough.after <= rough.before
+        stuck += rough.after > 0.05
+    assert stuck < 3
+
+
+def test_one_block_is_solved_exactly(networks):
+    spec = mlp.spec((2, 4, 1), "tanh")
+    a, b = networks(spec, 0), networks(spec, 1)
+    every = itertools.product(itertools.permutations(range(4)), itertools.product((1.0, -1.0), repeat=4))
+    least = min(distance(apply(a, spec, GroupElement({"layer1": Move(p, s)})), b) for p, s in every)
+    assert align(a, b, spec).after == pytest.approx(least, rel=1e-12)
+
+
+def test_more_starts_are_never_worse_and_executors_change_nothing(networks):
+    spec = mlp.spec((2, 6, 6, 6, 1), "tanh")
+    a, b = networks(spec, 0), networks(spec, 1)
+    before = {name: tensor.clone() for name, tensor in a.items()}
+    one = align(a, b, spec)
+    many = align(a, b, spec, starts=6, generator=np.random.default_rng(0))
+    assert many.after <= one.after <= one.before
+    with ThreadPoolExecutor(2) as pool:
+        again = align(a, b, spec, starts=6, generator=np.random.default_rng(0), executor=pool)
+    assert (again.after, again.start) == (many.after, many.start)
+    assert all(torch.equal(a[name], before[name]) for name in a)
+
+
+def test_progress_is_shown_when_asked_for(networks, capsys):
+    spec = mlp.spec((2, 3, 1), "tanh")
+    a, b = networks(spec, 0), networks(spec, 1)
+    align(a, b, spec)
+    assert capsys.readouterr().err == ""
+    align(a, b, spec, starts=2, generator=np.random.default_rng(0), progress=True)
+    assert "starts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("activation", ["gelu", "tanh", "relu", "abs"])
+def test_activations_name_the_units(networks, activation):
+    spec = mlp.spec((3, 8, 5, 2), activation)
+    a = networks(spec, 0)
+    g = sample(spec, np.random.default_rng(1))
+    b = apply(a, spec, g)
+    x = torch.from_numpy(np.random.default_rng(2).normal(size=(64, 3)))
+    seen = []
+    for params in (a, b):
+        hidden, outputs = x, {}
+        for layer in (1, 2):
+            hidden = hidden @ params[f"{2 * layer - 2}.weight"].T + params[f"{2 * layer - 2}.bias"]
+            hidden = mlp.forward(
+                {
+                    "0.weight": torch.eye(hidden.shape[1], dtype=x.dtype),
+                    "2.weight": torch.eye(hidden.shape[1], dtype=x.dtype),
+                },
+                hidden,
+                activation,
+            )
+            outputs[f"layer{layer}"] = hidden.numpy()
+        seen.append(outputs)
+    found = align_activations(a, b, spec, *seen)
+    for block in spec.blocks:
+        assert (found.element[block.name].permutation == g[block.name].permutation).all()
+    if activation != "abs":  # an even activation hides the signs of its units
+        assert found.after < 1e-9
+
+
+def test_bad_input(networks):
+    spec = mlp.spec((2, 3, 1), "tanh")
+    a, b = networks(spec, 0), networks(spec, 1)
+    with pytest.raises(ValueError, match="pass a generator"):
+        align(a, b, spec, starts=2)
+    for wrong in ({"starts": 0}, {"sweeps": 0}):
+        with pytest.raises(ValueError, match="must be >= 1"):
+            align(a, b, spec, **wrong)
+    with pytest.raises(ValueError, match=r"network b: tensor '0\.bias' holds NaN"):
+        align(a, {**b, "0.bias": torch.full((3,), torch.nan, dtype=torch.float64)}, spec)
+    with pytest.raises(TypeError, match="SymmetrySpec"):
+        align(a, b, "tanh")
+    huge = {name: tensor * 1e200 for name, tensor in a.items()}
+    with pytest.raises(ValueError, match="leave the range of float64"):
+        align(huge, b, spec)
+    outputs = {"layer1": np.ones((4, 3))}
+    with pytest.raises(ValueError, match="'layer1' is missing"):
+        align_activations(a, b, spec, outputs, {})
+    with pytest.raises(ValueError, match=r"must be finite, \[inputs, 3\]"):
+        align_activations(a, b, spec, outputs, {"layer1": np.ones((4, 2))})
+    with pytest.raises(ValueError, match="same inputs"):
+        align_activations(a, b, spec, outputs, {"layer1": np.ones((5, 3))})
