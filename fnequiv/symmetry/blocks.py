@@ -22,7 +22,7 @@ Role = Literal["in", "out", "carry"]
 KINDS: tuple[str, ...] = get_args(Kind)
 ROLES: tuple[str, ...] = get_args(Role)
 _LONGEST_AXIS = 2**63 - 1  # sizes are 64-bit integers in NumPy and PyTorch, and log d! stays far from overflow
-_LARGEST_FACTORIAL = 10**6  # 5.6 million digits: beyond it nobody waits for d! to be written out
+_LARGEST_FACTORIAL = 10**5  # 456,574 digits; the time to write them out grows faster than their number
 
 
 def kind_of(*, signs: bool, scales: bool) -> Kind:
@@ -167,7 +167,7 @@ class Block:
         Raises
         ------
         ValueError
-            If d > 10^6: such a number takes too long to write out, and :meth:`log_order` is there.
+            If d > 10^5: such a number takes long to write out, and :meth:`log_order` is there.
         """
         if self.size > _LARGEST_FACTORIAL:
             raise ValueError(

@@ -145,7 +145,7 @@ class SymmetrySpec:
         Raises
         ------
         ValueError
-            If a block has more than 10^6 units; :meth:`log_order` takes any size.
+            If a block has more than 10^5 units; :meth:`log_order` takes any size.
         """
         return math.prod(block.order() for block in self.blocks)
 
