@@ -93,6 +93,13 @@ def test_any_two_pieces_of_one_buffer_are_told_apart_byte_by_byte(refuses):
             check_out({"w": written}, {"w": read})
 
 
+def test_a_piece_that_is_read_does_not_hide_the_rest_of_a_longer_one(refuses):
+    buffer = torch.zeros(8)
+    params = {"long": buffer, "short": buffer[1:2], "v": torch.empty(2)}
+    out = {"long": torch.empty(8), "short": torch.empty(1), "v": buffer[4:6]}
+    refuses(lambda: check_out(out, params), ValueError, "out['v'] shares memory with 'long'")
+
+
 def test_an_empty_piece_inside_another_shares_nothing():
     buffer = torch.zeros(8)
     check_out({"v": torch.empty(8), "w": buffer[4:4]}, {"v": buffer, "w": torch.empty(0)})

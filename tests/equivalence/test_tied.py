@@ -98,6 +98,12 @@ def test_tied_networks_are_refused(network):
         mlp.spec(*network())
 
 
+def test_an_end_that_only_the_narrower_of_two_dtypes_reaches_is_tied():
+    wide = torch.zeros(2, dtype=torch.float64)
+    with pytest.raises(ValueError, match="'narrow' shares memory with 'wide'"):
+        check_untied({"wide": wide, "narrow": wide.view(torch.float32)[3:]}, {"wide"})
+
+
 def test_a_tied_network_can_be_untied():
     params = {name: tensor.clone() for name, tensor in autoencoder(torch.ones(3, 5)).items()}
     assert mlp.spec(params, "relu") == mlp.spec((5, 3, 5), "relu", bias=False)
