@@ -71,8 +71,9 @@ pins:
 	rm -rf _build/pins
 	$(PYTHON) -m venv _build/pins
 	_build/pins/bin/python -m pip install --quiet $(PIP_FLAGS) -e ".[dev,bench]"
-	{ grep '^#' constraints.txt; _build/pins/bin/python -m pip freeze --exclude-editable | \
-	  sed -E '/^(cuda|nvidia|triton)/d; s/[+].*//'; } > _build/pins/constraints.txt
+	_build/pins/bin/python -m pip freeze --exclude-editable > _build/pins/freeze
+	{ grep '^#' constraints.txt; sed -E '/^(cuda|nvidia|triton)/d; s/[+].*//' _build/pins/freeze; } \
+	  > _build/pins/constraints.txt
 	mv _build/pins/constraints.txt constraints.txt
 	rm -rf _build/pins
 
