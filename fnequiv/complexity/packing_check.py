@@ -63,7 +63,8 @@ def verify_packing(packing: Packing) -> None:
 
 
 def _check_exactly(packing: Packing) -> None:
-    rows = [_exact_outputs(packing, network) for network in packing.networks]
+    points = [[Fraction(value) for value in point] for point in packing.inputs.tolist()]
+    rows = [_exact_outputs(packing.family, network, points) for network in packing.networks]
     values = np.array([[float(value) for value in row] for row in rows])
     twice = 2 * Fraction(packing.eps)
     # A float is within 2^-53 of its fraction and so is a difference: only pairs this near to 2ε need the fractions.
@@ -75,19 +76,18 @@ def _check_exactly(packing: Packing) -> None:
             require(apart, f"networks {first} and {other} are within 2 eps of each other at all inputs")
 
 
-def _exact_outputs(packing: Packing, network: Array) -> list[Fraction]:
-    family = packing.family
+def _exact_outputs(family: NetworkClass, network: Array, points: list[list[Fraction]]) -> list[Fraction]:
     sigma, parameters = EXACT[family.activation.name], family.activation.parameters
+    numbers = map(Fraction, network.tolist())
+    layers = []
+    for below, here in itertools.pairwise(family.widths):
+        rows = [list(itertools.islice(numbers, below)) for _ in range(here)]
+        layers.append(list(zip(rows, itertools.islice(numbers, here), strict=True)))
     outputs: list[Fraction] = []
-    for point in packing.inputs.tolist():
-        numbers = map(Fraction, network.tolist())
-        values = [Fraction(value) for value in point]
-        for layer, width in enumerate(family.widths[1:]):
-            rows = [list(itertools.islice(numbers, len(values))) for _ in range(width)]
-            sums = [
-                b + sum(w * h for w, h in zip(row, values, strict=True)) for row, b in zip(rows, numbers, strict=False)
-            ]
-            values = sums if layer == len(family.widths) - 2 else [sigma(z, **parameters) for z in sums]
+    for values in points:
+        for depth, layer in enumerate(layers, 1):
+            sums = [b + sum(w * h for w, h in zip(row, values, strict=True)) for row, b in layer]
+            values = sums if depth == len(layers) else [sigma(z, **parameters) for z in sums]
         outputs += values
     return outputs
 

@@ -53,7 +53,7 @@ def evaluate(widths, network, points, sigma):
     ],
 )
 def test_members_are_in_the_class_and_far_apart(widths, name, domain, eps):
-    found = packing(widths, **UNIT, activation=name, eps=eps, domain=domain, rng=generator(), rounds=40)
+    found = packing(widths, **UNIT, activation=name, eps=eps, domain=domain, rng=generator(), rounds=15)
     verify(found)
     assert found.size > 3
     assert found.log_size == math.log(found.size)
@@ -66,7 +66,7 @@ def test_members_are_in_the_class_and_far_apart(widths, name, domain, eps):
 
 
 def test_the_reference_class_has_a_large_packing():
-    found = packing((1, 3, 1), **UNIT, activation="relu", eps=0.25, rng=generator(), rounds=120)
+    found = packing((1, 3, 1), **UNIT, activation="relu", eps=0.25, rng=generator(), rounds=60)
     verify(found)
     assert found.size > 411  # what greedy random sampling finds
 
@@ -172,11 +172,11 @@ def index(value, count):
     ("name", "hidden", "eps"), [("relu", 1, 0.3), ("relu", 2, 0.4), ("tanh", 1, 0.2), ("tanh", 2, 0.3)]
 )
 def test_random_networks_are_near_a_centre(name, hidden, eps):
-    found = cover((1, hidden, 1), **UNIT, activation=name, eps=eps, rng=generator(), cells=20_000)
+    found = cover((1, hidden, 1), **UNIT, activation=name, eps=eps, rng=generator(), cells=8000)
     verify(found)
     points = np.linspace(-1, 1, found.grid.nodes)
     rng = generator(1)
-    for _ in range(60):
+    for _ in range(40):
         network = rng.uniform(-1, 1, 3 * hidden + 1)
         network = np.where(rng.random(network.shape) < rng.choice([0, 0.7]), np.sign(network), network)
         assert centre_near(found, network, points) <= eps
@@ -205,13 +205,13 @@ def test_networks_stay_near_their_interpolants(name):
 
 def test_covers_shrink_with_eps_and_with_more_cells():
     sizes = [
-        cover((1, 1, 1), **UNIT, activation="relu", eps=eps, rng=generator(), cells=20_000).log_size
+        cover((1, 1, 1), **UNIT, activation="relu", eps=eps, rng=generator(), cells=6000).log_size
         for eps in (0.15, 0.3, 0.6, 1.2)
     ]
     assert sizes == sorted(sizes, reverse=True)
     coarse, fine = (
         cover((1, 2, 1), **UNIT, activation="relu", eps=0.3, rng=generator(), cells=cells).log_size
-        for cells in (4000, 40_000)
+        for cells in (3000, 12_000)
     )
     assert fine < coarse
 
@@ -226,7 +226,7 @@ CLASSES = [
     ((1, 3, 1), "sigmoid", 0.2),
     ((1, 2, 1), "gelu", 0.3),
     ((1, 6, 1), "abs", 1.5),
-    ((2, 1, 1), "tanh", 0.5),
+    ((2, 1, 1), "tanh", 0.8),
     ((2, 2, 1), "leaky_relu", 1.5),
 ]
 
@@ -234,7 +234,7 @@ CLASSES = [
 @pytest.mark.parametrize(("widths", "name", "eps"), CLASSES)
 def test_no_packing_exceeds_an_upper_bound(widths, name, eps):
     numbers = {**UNIT, "activation": name, "eps": eps}
-    found = bracket(widths, **numbers, rng=generator(), rounds=60, cells=20_000)
+    found = bracket(widths, **numbers, rng=generator(), rounds=30, cells=8000)
     verify(found)
     assert 0 < found.lower <= found.upper
     facts = activations.get(name)

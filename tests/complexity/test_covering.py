@@ -249,7 +249,7 @@ def test_the_volume_argument_covers_when_it_is_carried_out():
     """In the plane: a maximal separated set, the prescribed number of uniform centres, and the points they miss."""
     rng, n, tau = np.random.default_rng(4), 2, 0.15
     eta = 1 / (1 + n * math.log(2 * n + 2))
-    side = np.linspace(-1, 1, 121)
+    side = np.linspace(-1, 1, 81)
     points = rng.permutation(np.array(list(itertools.product(side, side))))
     separated = points[:1]
     for point in points[1:]:
@@ -283,9 +283,9 @@ def test_the_volume_of_the_operator_ball(height, width):
     n, volume = height * width, math.exp(log_operator_ball(height, width))
     if width == 1:
         assert volume == pytest.approx(math.pi ** (n / 2) / math.gamma(n / 2 + 1), rel=1e-12)
-    draws = np.random.default_rng(1).uniform(-1, 1, size=(400_000, height, width))
+    draws = np.random.default_rng(1).uniform(-1, 1, size=(150_000, height, width))
     share = (np.linalg.norm(draws, ord=2, axis=(1, 2)) <= 1).mean()
-    assert volume / 2**n == pytest.approx(share, abs=5 * math.sqrt(share / 400_000))
+    assert volume / 2**n == pytest.approx(share, abs=5 * math.sqrt(share / 150_000))
     assert log_operator_ball(width, height) == log_operator_ball(height, width)
     assert log_operator_cover(0, 3, 1.0) == 0
 
@@ -417,7 +417,7 @@ def test_a_million_wide_keeps_the_factorial():
 
 
 def test_depth_does_not_overflow():
-    widths = (10, *(10**6,) * 60, 1)
+    widths = (10, *(10**6,) * 45, 1)  # gains of 10^315
     for name in ("relu", "gelu", "tanh"):
         bound = orbit_bound(widths, B=10.0, Bx=1.0, activation=name, eps=1e-3, symmetry="best")
         assert np.isfinite(bound)
@@ -604,8 +604,11 @@ def test_slopes_of_their_own_forbid_permutations():
 
 
 def test_the_table_of_architectures_falls_well_below_theorem_2(orbit_bound_table):
-    informative = [row for row in orbit_bound_table.rows() if row.theorem > 0]
-    assert len(informative) >= 30
+    """Every fourth class of the table, which ``python -m benchmarks orbit_bound_table`` prints in full."""
+    rows = [orbit_bound_table.row(*network) for network in orbit_bound_table.networks()[::4]]
+    informative = [row for row in rows if row.theorem > 0]
+    assert len(informative) >= 9
+    assert {len(row.widths) - 2 for row in informative} >= {1, 3, 10}
     assert {row.widths[1] for row in informative} >= {1, 10**5}
     ratios = [row.best / row.theorem for row in informative]
     assert max(ratios) <= 1
