@@ -126,7 +126,8 @@ def explore(
     count = int(np.prod([len(grid) for grid in grids.values()], dtype=object))
     if count > FRAME_LIMIT:
         sizes = " x ".join(f"{len(grid)} {name}" for name, grid in grids.items())
-        raise ValueError(f"frames must number <= {FRAME_LIMIT}, got {count} ({sizes}): pass coarser grids")
+        more = " or more" if any(len(grid) > FRAME_LIMIT for grid in grids.values()) else ""
+        raise ValueError(f"frames must number <= {FRAME_LIMIT}, got {count}{more} ({sizes}): pass coarser grids")
     describe = _alternative(draw, alt)
     frames: dict[tuple[str, ...], str] = {}
     known: dict[str, str] = {}
@@ -153,7 +154,7 @@ def _labelled(name: str, values: Iterable[Any] | Mapping[str, Any]) -> dict[str,
     if isinstance(values, Mapping):
         pairs = [(str(label), value) for label, value in values.items()]
     else:
-        plain = [_plain(value) for value in values]
+        plain = [_plain(value) for value in itertools.islice(values, FRAME_LIMIT + 1)]  # it may be without end
         pairs = [(f"{value:.4g}" if isinstance(value, float) else str(value), value) for value in plain]
     if len(pairs) < 2:
         raise ValueError(f"{name} must have at least two values, got {len(pairs)}: fix a single one inside draw")

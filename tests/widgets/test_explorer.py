@@ -258,6 +258,7 @@ class TestRefusals:
             (sketch, {"n": [1]}, ValueError, "n must have at least two values, got 1"),
             (sketch, {"n": [1, 2, 1]}, ValueError, "n must have distinct labels, got '1' twice"),
             (sketch, {"n": [1, 1.0]}, ValueError, "n must have distinct labels, got '1' twice"),
+            (sketch, {"n": itertools.count()}, ValueError, r"<= 200, got 201 or more \(201 n\)"),
             (sketch, {"n": range(15), "m": range(14)}, ValueError, r"<= 200, got 210 \(15 n x 14 m\)"),
             (sketch, {"n": np.array(3)}, TypeError, "n must be an iterable of values"),
             (sketch, {"n": torch.tensor(3)}, TypeError, "n must be an iterable of values"),
