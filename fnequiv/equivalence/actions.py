@@ -1,8 +1,9 @@
 """The group acts on parameters: g·θ is another parameter set of the same function.
 
 Notation. For a block behind hidden layer l with element (P, D): W^(l) ↦ D P W^(l), b^(l) ↦ D P b^(l) and
-W^(l+1) ↦ W^(l+1) Pᵀ D⁻¹, D = diag(s_i λ_i); with D = 1 this is Proposition 1, with P = 1 Examples 1 and 2 of Shen
-(2024). Any other architecture differs only in its :class:`~fnequiv.symmetry.SymmetrySpec`.
+W^(l+1) ↦ W^(l+1) Pᵀ D'⁻¹, D = diag(s_i λ_i), where σ(D z) = D' σ(z): D' = D for an odd activation and for degree 1,
+without signs behind an even one, λ_i^k for degree k. With D = 1 this is Proposition 1, with P = 1 Examples 1 and 2 of
+Shen (2024). Any other architecture differs only in its :class:`~fnequiv.symmetry.SymmetrySpec`.
 
 Chapter: "Functional equivalence". ``sample``, ``compose``, ``invert`` and ``identity`` are the group's own operations.
 """
@@ -33,8 +34,8 @@ def apply(
 ) -> dict[str, torch.Tensor]:
     """Return g·θ as new tensors: the same function, other weights.
 
-    Permutations and flips move bits and change none of them (but the sign). Scales round once a multiplication or
-    division, in the dtype of the tensor; :mod:`fnequiv.equivalence.rescaling` says what is refused as too lossy.
+    Permutations and flips move bits and change none of them (but the sign). A scale is rounded to the
+    dtype of the tensor, and rounds once a multiplication or division there; :mod:`fnequiv.equivalence.rescaling` says what is refused as too lossy.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """Group elements as values: one move for every block of a specification.
 
-Notation. On a block of d units the group is K ≀ S_d. Its element (p, f) puts old unit p(i) in place i and
+Notation. On a block of d units the group is the wreath product K ≀ S_d: d elements of K, and a permutation
+of their places. Its element (p, f) puts old unit p(i) in place i and
 multiplies it by f_i = s_i λ_i (sign times scale): as matrices, W ↦ D_f P W with P_{i,p(i)} = 1. Their product, their
 inverse and random ones are in :mod:`fnequiv.equivalence.group`.
 

@@ -38,7 +38,7 @@ def init(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Draw parameters as ``torch.nn.Linear`` does: every entry of layer l uniform on ±1/√d_{l-1}.
+    """Draw parameters as ``torch.nn.Linear`` does: every entry of layer l uniform on [-1/√d_{l-1}, 1/√d_{l-1}].
 
     Parameters
     ----------
@@ -145,8 +145,8 @@ def spec(
     """Return every permutation, flip and scale of the hidden neurons of a feedforward network.
 
     Block ``layer{l}`` acts on the rows of W^(l) and b^(l) and on the columns of W^(l+1). Odd or even activations let
-    its units be flipped, homogeneous ones let them be rescaled. A function may have more symmetries: identity layers
-    mix all their neurons, and particular weights (zero rows, equal rows) bring their own.
+    its units be flipped, homogeneous ones let them be rescaled. More exist: identity layers mix neurons, a sigmoid
+    flips if the next bias takes a constant, a sine's bias may turn by 2π, and zero or equal rows bring their own.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Blocks: the units that a group permutes, flips and rescales, and the axes of tensors where they lie.
 
 Notation. A block has d units, a kind, and axes; see :mod:`fnequiv.symmetry`. On its axes an element (P, D) acts by
-W ↦ D P W (``"in"``), W ↦ W Pᵀ D⁻¹ (``"out"``) or W ↦ P W (``"carry"``).
+W ↦ D P W (``"in"``), W ↦ W Pᵀ D'⁻¹ (``"out"``, where σ(D z) = D' σ(z)) or W ↦ P W (``"carry"``).
 
 Theorem: Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "Functional equivalence".
 """
@@ -82,7 +82,7 @@ class Axis:
 class Block:
     """``size`` interchangeable units, the kind of group that acts on them, and the axes where they lie.
 
-    The group is K ≀ S_d: a permutation of the d units and, for each of them, an element of K = {1}
+    The group is the wreath product K ≀ S_d: a permutation of the d units and, for each of them, an element of K = {1}
     (``permutation``), {±1} (``signed``), R_{>0} (``scaled``) or R∖{0} (``signed_scaled``). ``even`` and ``degree``
     say what the activation does to them: behind an even activation a flip needs no answer on the way out,
     behind one with σ(λz) = λ^degree σ(z) the way out is divided by λ^degree.
