@@ -34,8 +34,9 @@ def apply(
 ) -> dict[str, torch.Tensor]:
     """Return g·θ as new tensors: the same function, other weights.
 
-    Permutations and flips move bits and change none of them (but the sign). A scale is rounded to the
-    dtype of the tensor, and rounds once a multiplication or division there; :mod:`fnequiv.equivalence.rescaling` says what is refused as too lossy.
+    Permutations and flips move bits and change none of them (but the sign). A scale is rounded to the dtype of the
+    tensor, and rounds once a multiplication or division there; :mod:`fnequiv.equivalence.rescaling` says what is
+    refused as too lossy.
 
     Parameters
     ----------
