@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..activations import Activation, get
-from ..validation import check_positive, check_widths
+from ..validation import check_finite, check_positive, check_widths
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -239,11 +239,9 @@ def as_inputs(inputs: npt.ArrayLike | Sequence[Sequence[float]], family: Network
     ValueError
         If the shape is wrong, or a point lies outside the domain.
     """
-    points = np.array(inputs, dtype=np.float64)
+    points = check_finite("inputs", inputs)
     if points.ndim != 2 or points.shape[1] != family.widths[0] or not len(points):
         raise ValueError(f"inputs must have shape [m, {family.widths[0]}], got {points.shape}")
-    if not np.isfinite(points).all():
-        raise ValueError("inputs must be finite, got NaN or infinity")
     for point in points.tolist():
         if not in_domain(point, family):
             raise ValueError(f"inputs must have norm <= Bx = {family.Bx}, got {point}: scale them down, if by a hair")

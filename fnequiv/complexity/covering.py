@@ -162,9 +162,9 @@ def _candidates(
     """Check everything at once and yield the bounds that the choice of symmetry and method allows."""
     widths = check_widths(widths)
     sigmas = check_activations(activation, widths)
-    if symmetry not in SYMMETRIES:
+    if not isinstance(symmetry, str) or symmetry not in SYMMETRIES:
         raise ValueError(f"symmetry must be one of {', '.join(SYMMETRIES)}, got {symmetry!r}")
-    if method is not None and (method not in METHODS or symmetry == "best"):
+    if method is not None and (not isinstance(method, str) or method not in METHODS or symmetry == "best"):
         allowed = "left out, because it tries every method" if symmetry == "best" else " or ".join(METHODS)
         raise ValueError(f"method must be {allowed} for symmetry={symmetry!r}, got {method!r}")
     log_eps = np.log(check_positive("eps", eps))

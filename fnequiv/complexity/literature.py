@@ -192,7 +192,7 @@ def anthony_1999(*, dimension: int, length: npt.ArrayLike, eps: npt.ArrayLike, p
     if points < dimension:
         raise ValueError(f"points must be >= dimension, got {points} < {dimension}: the bound needs n >= D")
     log_ratio = np.log(check_positive("length", length)) - np.log(check_positive("eps", eps))
-    nats = dimension * (1 + math.log(points / dimension) + log_ratio)
+    nats = dimension * (1 + math.log(points) - math.log(dimension) + log_ratio)
     return _plain(np.where(log_ratio >= 0, nats, 0.0))
 
 

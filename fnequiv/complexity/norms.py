@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..validation import check_finite, check_numeric, check_positive
+from ..validation import check_finite, check_numeric, check_positive, shown
 
 Array = npt.NDArray[np.float64]
 
@@ -109,6 +109,8 @@ def _log_distances(matrices: list[Array], references: Sequence[npt.ArrayLike] | 
     """Return ln ‖A_i^T - M_i^T‖_{2,1}, sums of the norms of rows, from matrices divided by their largest entries."""
     if references is None:
         references = [np.zeros_like(matrix) for matrix in matrices]
+    if not isinstance(references, (list, tuple)):
+        raise TypeError(f"references must be a list of matrices M_1, ..., M_L, got {shown(references)}")
     others = [check_finite(f"references[{index}]", other) for index, other in enumerate(references)]
     if [other.shape for other in others] != [matrix.shape for matrix in matrices]:
         raise ValueError(f"references must have the shapes of weights, got {[other.shape for other in others]}")

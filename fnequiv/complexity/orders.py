@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from ..validation import check_integer, check_positive, check_widths
+from ..validation import check_integer, check_numeric, check_positive, check_widths
 
 Array = npt.NDArray[np.float64]
 
@@ -123,7 +123,7 @@ def ou_2024(width: int, depth: int, *, B: npt.ArrayLike, eps: npt.ArrayLike) -> 
         raise ValueError(f"B must be >= 1, got {float(bound[bound < 1].flat[0])!r}")
     if (radius >= 0.5).any():
         raise ValueError(f"eps must be < 1/2, got {float(radius[radius >= 0.5].flat[0])!r}")
-    log_size = depth * (math.log(width + 1) + np.log(bound)) - np.log(radius)
+    log_size = check_numeric("depth", depth) * (math.log(width + 1) + np.log(bound)) - np.log(radius)
     value = 2 * math.log(width) + math.log(depth) + np.log(log_size)
     return Order("ou_2024", r"W^2 L \log((W+1)^L B^L/\epsilon)", _plain(value))
 

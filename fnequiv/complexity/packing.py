@@ -27,6 +27,7 @@ from .certificates import Array, Integers, NetworkClass, Packing, as_inputs, che
 # The members of P are this much further apart than 2ε, far above the rounding error of an evaluation.
 SLACK = 1e-9
 # Proposals near to at most one member that a round looks at: their number enters squared.
+MAX_CONSTANTS = 10**5
 MAX_LOOSE = 500
 
 
@@ -89,6 +90,8 @@ def packing(
     family, eps = check_search(widths, B, Bx, activation, eps, domain, rng)
     check_integer("rounds", rounds, minimum=0)
     check_integer("proposals", proposals)
+    if eps * MAX_CONSTANTS < family.B:
+        raise ValueError(f"eps must be at least B/{MAX_CONSTANTS}, got {eps}: a packing starts from B/eps constants")
     points = _default_inputs(family, rng) if inputs is None else as_inputs(inputs, family)
     search = _Search(family, 2 * eps * (1 + SLACK) + SLACK * family.B, points, rng)
     for _ in tqdm(range(rounds), "packing", disable=not progress):

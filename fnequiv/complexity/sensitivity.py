@@ -106,7 +106,7 @@ def propagate(
     widths: tuple[int, ...], log_bound: Array, log_Bx: Array, sigmas: tuple[Activation, ...], domain: str
 ) -> Ranges:
     """Return the ranges of every layer, from checked arguments; ln B_x = -∞ is the single input x = 0."""
-    if domain not in DOMAINS:
+    if not isinstance(domain, str) or domain not in DOMAINS:
         raise ValueError(f'domain must be "l2" or "linf", got {domain!r}')
     log_bound, log_Bx = np.broadcast_arrays(log_bound, log_Bx)
     mass = [log_Bx + math.log(widths[0]) / (2 if domain == "l2" else 1)]

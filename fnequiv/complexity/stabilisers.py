@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..validation import check_integer
+from ..validation import check_bool, check_integer
 from .refinement import LayeredGraph, automorphism_count
 
 Array = npt.NDArray[np.float64]
@@ -66,6 +66,7 @@ def stabiliser_order(network: Network, *, signed: bool = False, max_nodes: int =
     2
     """
     check_integer("max_nodes", max_nodes)
+    check_bool("signed", signed)
     layers = _read(network)
     order, layers, multiplicities = _merge_twins(layers, signed)
     if signed:

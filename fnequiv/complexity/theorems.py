@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from ..validation import check_integer, check_positive, check_widths
+from ..validation import check_integer, check_numeric, check_positive, check_widths
 
 Array = npt.NDArray[np.float64]
 
@@ -159,7 +159,7 @@ def effective_log_volume(widths: Sequence[int], *, B: npt.ArrayLike, symmetry: s
         order += sum(float(special.gammaln(width + 1.0)) for width in widths[1:-1])
     if symmetry == "signed":
         order += sum(widths[1:-1]) * math.log(2)
-    return _plain(_size(widths) * np.log(2 * check_positive("B", B)) - order)
+    return _plain(_size(widths) * (math.log(2) + np.log(check_positive("B", B))) - order)
 
 
 def _size(widths: tuple[int, ...]) -> int:
@@ -194,7 +194,7 @@ def log_coordinate_factor(
 def _check_dimensions(name: str, value: npt.ArrayLike) -> Array:
     """Return integers ≥ 1 as float64, from an int or an array of ints."""
     if np.ndim(value) == 0 and not isinstance(value, np.ndarray):
-        return np.asarray(float(check_integer(name, value)))
+        return check_numeric(name, check_integer(name, value))
     array = np.asarray(value)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be an integer or an array of integers, got dtype {array.dtype}")

@@ -172,7 +172,7 @@ def index(value, count):
     ("name", "hidden", "eps"), [("relu", 1, 0.3), ("relu", 2, 0.4), ("tanh", 1, 0.2), ("tanh", 2, 0.3)]
 )
 def test_random_networks_are_near_a_centre(name, hidden, eps):
-    found = cover((1, hidden, 1), **UNIT, activation=name, eps=eps, rng=generator(), cells=8000)
+    found = cover((1, hidden, 1), **UNIT, activation=name, eps=eps, rng=generator(), cells=20_000)
     verify(found)
     points = np.linspace(-1, 1, found.grid.nodes)
     rng = generator(1)
@@ -354,6 +354,16 @@ def test_rational_arithmetic_sees_what_floats_cannot():
     [
         (lambda: packing((1, 1, 1), B=0, Bx=1, activation="relu", eps=1, rng=generator()), ValueError, "B must be"),
         (lambda: packing((1, 1, 1), **UNIT, activation="relu", eps=0, rng=generator()), ValueError, "eps must be"),
+        (
+            lambda: packing((1, 1, 1), **UNIT, activation="relu", eps=1e-320, rng=generator()),
+            ValueError,
+            "eps must be at least B/100000",
+        ),
+        (
+            lambda: packing((1, 1, 1), **UNIT, activation="relu", eps=1, rng=generator(), inputs=[[1], [1, 2]]),
+            TypeError,
+            "inputs must be",
+        ),
         (lambda: packing((1, 1, 1), **UNIT, activation="relu", eps=[1, 2], rng=generator()), ValueError, "one number"),
         (
             lambda: packing((1, 1, 1), B=[1, 2], Bx=1, activation="relu", eps=1, rng=generator()),

@@ -350,3 +350,9 @@ def test_progress_goes_to_standard_error(capsys):
     captured = capsys.readouterr()
     assert "inner layers" in captured.err
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("call", [counting.stabiliser_order, counting.orbit_size])
+def test_signed_is_true_or_false(call):
+    with pytest.raises(TypeError, match="signed must be True or False, got 'no'"):
+        call([([[1.0]], [0.0]), ([[1.0]], [0.0])], signed="no")

@@ -647,7 +647,10 @@ def orbit_bound_table():
         ({"widths": (3, 2.5, 1)}, TypeError, "width d_1 must be an integer"),
         ({"widths": "321"}, TypeError, "widths must be a sequence"),
         ({"symmetry": "rotation"}, ValueError, "symmetry must be one of none, permutation"),
+        ({"symmetry": np.ones(2)}, ValueError, "symmetry must be one of none, permutation"),
+        ({"method": np.ones(2)}, ValueError, "method must be grid or refined"),
         ({"domain": "l1"}, ValueError, 'domain must be "l2" or "linf"'),
+        ({"domain": np.ones(2)}, ValueError, 'domain must be "l2" or "linf"'),
         ({"activation": "reulu"}, ValueError, "reulu"),
         ({"activation": ["relu"]}, ValueError, "one for each of the 2 hidden layers"),
         ({"activation": "relu", "symmetry": "signed"}, ValueError, "neither odd nor even"),
@@ -681,6 +684,11 @@ def test_orbit_terms_are_for_numbers():
         (lambda: shallow_theorem(1, 2.0, B=1, Bx=1, rho=1, eps=1), TypeError, "d1 must be an integer"),
         (lambda: shallow_theorem(np.array([1, 0]), 2, B=1, Bx=1, rho=1, eps=1), ValueError, "d0 must be >= 1, got 0"),
         (lambda: shallow_theorem(np.array([1.5]), 2, B=1, Bx=1, rho=1, eps=1), TypeError, "array of integers"),
+        (
+            lambda: shallow_theorem(10**400, 2, B=1, Bx=1, rho=1, eps=1),
+            ValueError,
+            "d0 must lie within float64's range",
+        ),
         (lambda: effective_log_volume((1, 2, 1), B=1, symmetry="scaled"), ValueError, "lower dimension"),
         (
             lambda: deep_theorem_holds((1, 2, 1), B=1, Bx=1, rho=1, eps=1, at_zero=(0.0, 0.0)),
@@ -721,3 +729,9 @@ def test_an_activation_that_is_dead_on_its_range_leaves_only_constants():
         for eps in (0.01, 0.4, 0.6):
             got = orbit_bound(widths, B=0.5, Bx=1.0, activation=dead, eps=eps, symmetry="best")
             assert got == pytest.approx(widths[-1] * math.log(math.ceil(0.5 / eps)), abs=1e-9)
+
+
+def test_the_largest_bound_on_parameters_has_a_volume():
+    with np.errstate(all="raise"):
+        got = effective_log_volume((1, 3, 1), B=1e308)
+    assert got == pytest.approx(10 * math.log(2) + 3080 * math.log(10) - math.log(6), rel=1e-14)

@@ -183,6 +183,8 @@ def test_every_bound_has_its_assumptions():
         (lambda: spectral_complexity([A[0], A[0]]), ValueError, "must read the 3 outputs before it"),
         (lambda: spectral_complexity(A, rho=[1.0, 1.0, 1.0]), ValueError, "one for each of 2 layers"),
         (lambda: spectral_complexity(A, rho=-1.0), ValueError, "rho must be finite and > 0"),
+        (lambda: spectral_complexity(A, references=1.0), TypeError, "references must be a list of matrices"),
+        (lambda: ou_2024(60, 10**400, B=1.0, eps=0.1), ValueError, "depth must lie within float64's range"),
         (lambda: spectral_complexity(A, references=[A[0]]), ValueError, "shapes of weights"),
         (lambda: spectral_complexity(A, references=[A[0], [[math.inf, 0, 0]]]), ValueError, "must be finite"),
         (lambda: bartlett_2017(A, data_norm=1.0, eps=0.0), ValueError, "eps must be finite and > 0"),

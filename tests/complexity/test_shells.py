@@ -34,6 +34,21 @@ def test_the_tail_is_of_the_right_order():
     assert float(log_norm_tail(100, 100, 0.2)) > -200  # near typical norms, 0.115 √n, there is nothing to save
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 4), (30, 30), (45, 20)])
+@pytest.mark.parametrize("fraction", [0.4, 0.6, 0.8, 0.95])
+def test_the_tail_lies_between_one_pair_of_vectors_and_all_nets(height, width, fraction):
+    """‖U‖√n ≥ Σ U_ij, whose tail is Irwin's and Hall's: exact, and the leading order of the bound's."""
+    n = height * width
+    with mp.workdps(60 + 2 * n):
+        x = n * (1 - mp.mpf(fraction)) / 2
+        terms = ((-1) ** k * mp.binomial(n, k) * (x - k) ** n for k in range(int(x) + 1))
+        one_pair = float(mp.log(mp.fsum(terms)) - mp.loggamma(n + 1))
+    bound = float(log_norm_tail(height, width, fraction))
+    assert one_pair <= bound
+    if n > 500 and fraction >= 0.6:
+        assert bound <= 0.3 * one_pair
+
+
 @pytest.mark.parametrize("tilt", [0.1, 1.0, 5.0, 40.0])
 def test_spread_out_vectors_have_the_heaviest_tails(tilt):
     """Σ φ(θ² n y_i² z_j²) ≤ n φ(θ²) for unit y, z: with random ones, sparse ones too."""
