@@ -71,11 +71,6 @@ def row(widths: tuple[int, ...], B: float, eps: float) -> Row:
     )
 
 
-def rows() -> list[Row]:
-    """Evaluate the table."""
-    return [row(*network) for network in networks()]
-
-
 def main(smoke: bool = False) -> None:
     table = [row(*network) for network in networks()[:: 6 if smoke else 1]]
     print(f"{'widths':>22} {'B':>5} {'eps':>7} {'Theorem 2':>12} {'plain':>6} {'scaled':>6} {'best':>6}  how")

@@ -107,17 +107,14 @@ def matrix_cover(rows: Rows, width: int, permute: bool, log_budget: Array) -> Co
     """
     log_euclid = log_budget + math.log(width) / 2
     spread = 0.0 if rows.norm == 2 else math.log(rows.fan_in) / 2
-    boxes = [(rows.log_center, rows.log_radius)]
-    if (rows.log_center > _NOTHING).any():
-        boxes.append((np.full_like(rows.log_center, _NOTHING), np.logaddexp(rows.log_center, rows.log_radius)))
     log_tau = log_euclid - math.log1p(1 / rows.fan_in) - spread
     log_delta = log_euclid - math.log(rows.fan_in + 1) - math.log(width) / 2
     half = rows.log_bound - (math.log(2) if rows.signed else 0.0)
     options = []
-    for log_center, log_radius in boxes:
+    for box in rows.boxes():
+        log_radius = box.log_radius
         log_ratio = rows.log_bound - log_tau + log_radius
         weights = log_operator_cover(width, rows.fan_in, log_ratio)
-        box = rows._replace(log_center=log_center, log_radius=log_radius)
         shift = shifted(box, log_tau - log_radius) + math.log(rows.fan_in) / 2
         whole = width * log_ceil(np.logaddexp(rows.log_bound, shift) - log_delta)
         biases = width * log_ceil(np.logaddexp(half, shift) - log_delta)

@@ -67,6 +67,13 @@ class Rows(NamedTuple):
     scaled: bool = False
     kinkless: npt.NDArray[np.bool_] | bool = False
 
+    def boxes(self) -> list[Rows]:
+        """Return the rows as they are and, where c ≠ 0, with the centred box [-c - r, c + r] in place of theirs."""
+        if not (self.log_center > _NOTHING).any():
+            return [self]
+        log_radius = np.logaddexp(self.log_center, self.log_radius)
+        return [self, self._replace(log_center=np.full_like(self.log_center, _NOTHING), log_radius=log_radius)]
+
 
 def row_cover(rows: Rows, log_budget: Array) -> Cover:
     """Return the fewest words found that read every row to within the budget e = exp(log_budget).
@@ -82,12 +89,8 @@ def row_cover(rows: Rows, log_budget: Array) -> Cover:
     >>> round(float(log_grid_cover(400, 1, np.log(2 / 0.1))) / 400, 2)
     8.99
     """
-    boxes = [(rows.log_center, rows.log_radius)]
-    if (rows.log_center > _NOTHING).any():
-        boxes.append((np.full_like(rows.log_center, _NOTHING), np.logaddexp(rows.log_center, rows.log_radius)))
     options: list[Cover] = []
-    for log_center, log_radius in boxes:
-        box = rows._replace(log_center=log_center, log_radius=log_radius)
+    for box in rows.boxes():
         options.extend(_solid(box, log_budget))
         if rows.scaled and rows.fan_in:
             options.extend(_faces(box, log_budget))
