@@ -8,6 +8,8 @@ Theorem: Examples 1 and 2 of Shen (2024). Chapter: "Telling networks apart".
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -43,6 +45,21 @@ def moving(spec: SymmetrySpec) -> SymmetrySpec:
     ['w']
     """
     return SymmetrySpec(spec.blocks, {name: shape for name, shape in spec.shapes.items() if spec.places[name]})
+
+
+def restricted(spec: SymmetrySpec, names: Collection[str]) -> SymmetrySpec:
+    """Return the specification of some tensors alone, with the blocks that act on them.
+
+    Examples
+    --------
+    >>> hidden = Block("h", 2, "signed", (Axis("w", 0, "in"), Axis("v", 1, "out")))
+    >>> alone = restricted(SymmetrySpec((hidden,), {"w": (2, 3), "v": (3, 2)}), ["v"])
+    >>> list(alone.shapes), [axis.tensor for axis in alone.blocks[0].axes]
+    (['v'], ['v'])
+    """
+    axes = {block.name: tuple(axis for axis in block.axes if axis.tensor in names) for block in spec.blocks}
+    blocks = tuple(replace(block, axes=axes[block.name]) for block in spec.blocks if axes[block.name])
+    return SymmetrySpec(blocks, {name: shape for name, shape in spec.shapes.items() if name in names})
 
 
 def flips(block: Block, axis: Axis) -> bool:

@@ -13,22 +13,21 @@ Theorem: Definition 1 and Proposition 1 of Shen (2024). Chapter: "Telling networ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 
-from ..symmetry import Axis, SymmetrySpec
+from ..symmetry import SymmetrySpec
 from ..validation import check_integer, check_real
-from .actions import apply
-from .approximating import approximate, relative_difference
+from .approximating import approximate
 from .arrays import Params, arrays_of
 from .axes import power
 from .canonical import label
 from .elements import GroupElement, check_spec
 from .group import compose, invert
 from .parameters import check_parameters
+from .piecewise import moved_parts, relative_difference
 from .searching import TooManyTiesError
 from .verdicts import Forward, Verdict, with_outputs
 
@@ -124,14 +123,23 @@ def check_pair(a: Params, b: Params, spec: SymmetrySpec) -> None:
 def _decide(a: Params, b: Params, spec: SymmetrySpec, tolerance: float, max_nodes: int) -> Verdict:
     if fixed := _fixed_difference(a, b, spec, tolerance):
         return Verdict("not equivalent", fixed)
-    exact = _by_canonical_forms(a, b, spec, max_nodes)
+    discrete = spec.only(signs=True)
     scaled = bool(spec.continuous_dimension())
-    if exact.answer == "equivalent" or (tolerance == 0 and not scaled and exact.answer == "not equivalent"):
-        return exact
+    try:
+        first, second = (label(params, discrete, max_nodes=max_nodes) for params in (a, b))
+    except TooManyTiesError as error:
+        exact = None
+        if tolerance == 0 and not scaled:
+            return Verdict("undecided", str(error))
+    else:
+        witness = compose(invert(second.element), first.element)
+        if all(torch.equal(moved, b[name]) for name, moved in moved_parts(a, discrete, witness)):
+            return Verdict("equivalent", "the witness turns a into b, bit for bit", witness, 0.0)
+        exact = partial(_explained, a, b, discrete, witness)
+        if tolerance == 0 and not scaled:
+            return exact()
     if other := _other_numbers(a, b, spec, tolerance):
-        return Verdict("not equivalent", other, difference=exact.difference)
-    if tolerance == 0 and not scaled:
-        return exact
+        return Verdict("not equivalent", other, difference=exact().difference if exact else None)
     return approximate(a, b, spec, tolerance, exact, max_nodes)
 
 
@@ -146,16 +154,10 @@ def _fixed_difference(a: Params, b: Params, spec: SymmetrySpec, tolerance: float
     return None
 
 
-def _by_canonical_forms(a: Params, b: Params, spec: SymmetrySpec, max_nodes: int) -> Verdict:
-    """Decide permutations and flips, bit for bit."""
-    discrete = spec.only(signs=True)
-    try:
-        first, second = label(a, discrete, max_nodes=max_nodes), label(b, discrete, max_nodes=max_nodes)
-    except TooManyTiesError as error:
-        return Verdict("undecided", str(error))
-    witness = compose(invert(second.element), first.element)
+def _explained(a: Params, b: Params, discrete: SymmetrySpec, witness: GroupElement) -> Verdict:
+    """Say how the canonical forms differ; the witness takes a's to b's place."""
     reason, unequal, difference = None, {}, 0.0
-    for name, moved in _tensors(a, discrete, witness):
+    for name, moved in moved_parts(a, discrete, witness):
         if torch.equal(moved, b[name]):
             continue
         apart = moved != b[name]
@@ -164,24 +166,11 @@ def _by_canonical_forms(a: Params, b: Params, spec: SymmetrySpec, max_nodes: int
         difference = max(difference, float((ours - theirs).abs().max()) / peak if peak else float("inf"))
         reason = reason or _other_sizes(name, ours.abs(), theirs.abs())
         unequal[name] = len(ours)
-    if not unequal:
-        return Verdict("equivalent", "the witness turns a into b, bit for bit", witness, 0.0)
     reason = reason or (
         "every tensor holds the same numbers, but in another arrangement: the canonical forms differ in "
         + ", ".join(f"{count} entries of {name!r}" for name, count in unequal.items())
     )
     return Verdict("not equivalent", reason, difference=difference)
-
-
-def _tensors(params: Params, spec: SymmetrySpec, element: GroupElement) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the tensors of g·θ one after the other: all at once they would be one more network in memory."""
-    for name, places in spec.places.items():
-        axes: dict[str, list[Axis]] = {}
-        for axis, block in places:
-            axes.setdefault(block.name, []).append(axis)
-        blocks = tuple(replace(spec.block(block), axes=tuple(own)) for block, own in axes.items())
-        alone = SymmetrySpec(blocks, {name: spec.shapes[name]})
-        yield name, apply({name: params[name]}, alone, GroupElement({block: element[block] for block in axes}))[name]
 
 
 def _other_sizes(name: str, ours: torch.Tensor, theirs: torch.Tensor) -> str | None:

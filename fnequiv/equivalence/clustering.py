@@ -20,14 +20,14 @@ import torch
 
 from ..symmetry import SymmetrySpec
 from .actions import apply
-from .axes import FloatArray
+from .axes import Array, FloatArray
 from .elements import GroupElement, Move
 from .group import compose, invert
 from .labelling import label_arrays
 from .measuring import Error, Sizes, exact
 from .searching import TooManyTiesError
 
-Arrays = Mapping[str, FloatArray]
+Arrays = Mapping[str, Array]
 Integers = dict[str, FloatArray]
 
 # Without any tolerance the sizes themselves are rounded: entries nearer than this (relative) count as equal.

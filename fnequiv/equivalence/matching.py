@@ -21,11 +21,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..symmetry import Block, SymmetrySpec
-from .axes import FloatArray, along, power
+from .axes import Array, FloatArray, along, power
 from .elements import GroupElement, Move
 from .features import Features, Progress
 from .measuring import Error
-from .pairing import IntArray, Pairing, closest, pair
+from .pairing import Pairing, closest, pair
+from .unitrows import IntArray, pieces
 
 # Groups beyond this number are not matched by what they send out: linear assignment takes cubic time.
 _MOST_ALIKE = 2048
@@ -47,9 +48,7 @@ class _Group:
 class Matcher:
     """The element found, whether it is forced, and the first obstruction in words (None: there is none)."""
 
-    def __init__(
-        self, a: Mapping[str, FloatArray], b: Mapping[str, FloatArray], spec: SymmetrySpec, error: Error
-    ) -> None:
+    def __init__(self, a: Mapping[str, Array], b: Mapping[str, Array], spec: SymmetrySpec, error: Error) -> None:
         self.progress = Progress(a, b, spec, error)
         self.spec = spec
         self.groups: dict[str, list[_Group]] = {}
@@ -71,15 +70,17 @@ class Matcher:
         """Whether every g has the permutation and the signs of the element found."""
         return self.forced and not self.groups and self.element is not None
 
-    def excess(self, moved: Mapping[str, FloatArray]) -> bool:
-        """Whether g·a, as given, differs from b by more than errors of entries and of scales explain."""
-        for name, array in self.progress.b.items():
-            logs: FloatArray = np.zeros((1,) * array.ndim)
-            for axis, block in self.spec.places[name]:
-                if power(block, axis):
-                    own = self.progress.slack[block.name] * abs(power(block, axis))
-                    logs = logs + along(own, axis, array.ndim)
-            if (np.abs(moved[name] - array) > self.progress.error.of(name, np.abs(array), logs)).any():
+    def excess(self, name: str, moved: FloatArray) -> bool:
+        """Whether a tensor of g·a, as given, differs from b's by more than errors of entries and scales explain."""
+        array = self.progress.b[name]
+        logs: FloatArray = np.zeros((1,) * array.ndim)
+        for axis, block in self.spec.places[name]:
+            if power(block, axis):
+                logs = logs + along(self.progress.slack[block.name] * abs(power(block, axis)), axis, array.ndim)
+        for piece in pieces(len(array), array[0].size):  # the first axis may be one that all units share
+            wanted = array[piece].astype(np.float64)
+            allowed = self.progress.error.of(name, np.abs(wanted), logs[piece] if len(logs) > 1 else logs)
+            if (np.abs(moved[piece] - wanted) > allowed).any():
                 return True
         return False
 
@@ -101,7 +102,7 @@ class Matcher:
             role, axes, self.forced = "out", progress.known(block, "out"), False
         axes = axes + progress.known(block, "carry")
         found = progress.features(block, axes, scaled=block.scales)
-        if not (np.isfinite(found.a).all() and np.isfinite(found.b).all()):
+        if not found.finite:
             return False  # a guess so far off that it overflows
         pairing = pair(found.a, found.b, found.allowed, found.bound, signed=block.signs)
         if pairing is None:
@@ -147,7 +148,7 @@ class Matcher:
         permutation, signs, scales = move.permutation.copy(), move.signs.copy(), move.scales.copy()
         blind = group.alpha is None or group.beta is None
         found = progress.features(block, axes, scaled=block.scales and blind)
-        left, right = found.a[group.a], found.b[group.b]
+        left, right = found.a.take(group.a), found.b.take(group.b)
         if not blind:
             _undo(left, group.alpha, found.bound, block.degree)
             _undo(right, group.beta, found.bound, block.degree)
@@ -174,7 +175,8 @@ def _group(found: Features, pairing: Pairing, units: IntArray, vague: FloatArray
     partners = pairing.partner[units]
     if vague[units].any():
         return _Group(partners, units)
-    rows, first = found.a[partners][:, : found.bound], found.a[partners[0]][: found.bound]
+    rows = found.a.take(partners)[:, : found.bound]
+    first = rows[0]
     own = np.where(
         np.abs(rows - first).max(axis=1, initial=0) <= np.abs(rows + first).max(axis=1, initial=0), 1.0, -1.0
     )

@@ -34,9 +34,21 @@ class Error:
     def of(self, tensor: str, sizes: FloatArray, logs: FloatArray | float) -> FloatArray:
         """Return the error of entries of the given sizes that were divided by factors known up to exp(±logs)."""
         error = self.absolute[tensor] + self.relative * sizes
-        with np.errstate(over="ignore", invalid="ignore"):
-            spread = (sizes + error) * np.expm1(logs)
-        return error + np.where(sizes + error > 0, spread, 0.0)
+        return error + spread(sizes + error, logs) if np.any(logs) else error
+
+
+def spread(values: FloatArray, logs: FloatArray | float) -> FloatArray:
+    """Return how far values ≥ 0 move by factors up to exp(±logs); 0 stays 0.
+
+    Examples
+    --------
+    >>> spread(np.array([2.0, 0.0]), np.log(3.0)).round(12).tolist()
+    [4.0, 0.0]
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved: FloatArray = values * np.expm1(logs)
+    moved[np.isnan(moved)] = 0.0  # 0 times infinity
+    return moved
 
 
 def exact(spec: SymmetrySpec) -> Error:

@@ -2,7 +2,8 @@
 
 Notation. Row p of b and row i of a are *compatible* if |b_pj - a_ij| ≤ allowed_pj for every j (or so after the
 leading ``bound`` columns of a changed sign, where that is allowed). Compatible rows have near projections on any ray,
-so a sort and a window find all compatible pairs of many rows in little time. A perfect matching in this graph of
+so a sort and a window find all compatible pairs of many rows in little time: a few entries of every row do for most
+networks, and where they leave many pairs, random rays through all entries follow. A perfect matching in this graph of
 pairs is found or excluded (Hall's theorem). Two perfect matchings differ by cycles, so a pair is forced if it is a
 strongly connected component of its own in the graph p → q, "p is compatible with the partner of q".
 
@@ -21,16 +22,19 @@ from scipy.sparse.csgraph import connected_components, maximum_bipartite_matchin
 from scipy.spatial.distance import cdist
 
 from .axes import FloatArray
+from .unitrows import IntArray, Rows, pieces
 
-IntArray = npt.NDArray[np.int64]
-
-# Random projections: one sorts, the others sift pairs before whole rows are compared.
+# So many entries of every row sift pairs first; where more than _FEW pairs a row are left, so many random rays do.
+_PROBE = 8
 _RAYS = 4
-# Compatible pairs are compared entry by entry in pieces of so many entries; beyond _MOST_ENTRIES in all they are not.
-_PIECE = 1 << 20
+_FEW = 4
+# So many pairs are sifted, and so many entries compared, at most.
+_MOST_PAIRS = 1 << 23
 _MOST_ENTRIES = 1 << 28
 # Projections are computed with this relative error at most.
 _ROUNDING = 1e-11
+
+Pairs = tuple[IntArray, IntArray]
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,17 @@ class Pairing:
     distance: float = 0.0
 
 
-def pair(a: FloatArray, b: FloatArray, allowed: FloatArray, bound: int, *, signed: bool) -> Pairing | None:
+def pair(a: Rows, b: Rows, allowed: Rows, bound: int, *, signed: bool) -> Pairing | None:
     """Return the pairing of all rows, or None if there are too many compatible pairs to look at.
 
     Examples
     --------
-    >>> a, b = np.array([[1.0], [2.0]]), np.array([[2.01], [0.99]])
-    >>> pair(a, b, np.full((2, 1), 0.1), 1, signed=False).partner
+    >>> from fnequiv.equivalence.unitrows import Whole
+    >>> a, b = Whole(np.array([[1.0], [2.0]])), Whole(np.array([[2.01], [0.99]]))
+    >>> pair(a, b, Whole(np.full((2, 1), 0.1)), 1, signed=False).partner
     array([1, 0])
     """
-    size = len(b)
+    size = b.shape[0]
     flip = np.ones(a.shape[1])
     flip[:bound] = -1.0
     found = _compatible(a, b, allowed, flip if signed else None)
@@ -70,8 +75,12 @@ def pair(a: FloatArray, b: FloatArray, allowed: FloatArray, bound: int, *, signe
     graph = csr_array((1.0 + costs, (first, second)), shape=(size, size))
     partner = np.asarray(maximum_bipartite_matching(graph, perm_type="column"), dtype=np.int64)
     if (partner < 0).any():
-        gaps = np.array([_distances(a, b[[row]], flip, signed).min() for row in np.flatnonzero(partner < 0)[:64]])
-        lonely = int(np.flatnonzero(partner < 0)[gaps.argmax()])
+        alone = np.flatnonzero(partner < 0)[:64]
+        wanted = b.take(alone)
+        gaps = np.full(len(alone), np.inf)
+        for piece in pieces(*a.shape):
+            gaps = np.minimum(gaps, _distances(a.take(piece), wanted, flip, signed).min(axis=1))
+        lonely = int(alone[gaps.argmax()])
         return Pairing(partner, np.ones(size), lonely=lonely, distance=float(gaps.max()))
     if len(first) > size:
         _, partner = min_weight_full_bipartite_matching(graph)
@@ -80,13 +89,14 @@ def pair(a: FloatArray, b: FloatArray, allowed: FloatArray, bound: int, *, signe
     _, component = connected_components(
         csr_array((np.ones(len(first)), (first, back[second])), shape=(size, size)), connection="strong"
     )
-    order = np.argsort(component, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
+    alike = np.flatnonzero(np.bincount(component)[component] > 1)
+    alike = alike[np.argsort(component[alike], kind="stable")]
+    groups = np.split(alike, np.flatnonzero(np.diff(component[alike])) + 1) if len(alike) else []
     mine = partner[first] == second
     signs, either = np.ones(size), np.zeros(size, dtype=bool)
     signs[first[mine]] = np.where(minus[mine] < plus[mine], -1.0, 1.0)
     either[first[mine]] = np.isfinite(plus[mine]) & np.isfinite(minus[mine]) & signed
-    return Pairing(partner, signs, tuple(group for group in groups if len(group) > 1), either)
+    return Pairing(partner, signs, tuple(groups), either)
 
 
 def closest(a: FloatArray, b: FloatArray, bound: int, *, signed: bool) -> tuple[IntArray, FloatArray]:
@@ -105,31 +115,18 @@ def closest(a: FloatArray, b: FloatArray, bound: int, *, signed: bool) -> tuple[
 
 
 def _compatible(
-    a: FloatArray, b: FloatArray, allowed: FloatArray, flip: FloatArray | None
+    a: Rows, b: Rows, allowed: Rows, flip: FloatArray | None
 ) -> tuple[IntArray, IntArray, FloatArray, FloatArray] | None:
     """Return rows of b, rows of a, and the shares of the allowed that they differ by, as they are and flipped."""
-    rays = np.random.default_rng(0).standard_normal((a.shape[1], _RAYS))
-    with np.errstate(invalid="ignore"):
-        reach = np.nan_to_num((allowed + _ROUNDING * np.abs(b)) @ np.abs(rays), nan=np.inf) + _ROUNDING
-    shadows_a, shadows_b = a @ rays, b @ rays
-    if flip is not None:
-        shadows_a = np.maximum(shadows_a, (a * flip) @ rays)
-        shadows_b = np.maximum(shadows_b, (b * flip) @ rays)
-    order = np.argsort(shadows_a[:, 0])
-    ordered = shadows_a[order, 0]
-    low = np.searchsorted(ordered, shadows_b[:, 0] - reach[:, 0])
-    counts = np.searchsorted(ordered, shadows_b[:, 0] + reach[:, 0], side="right") - low
-    if counts.sum() * max(1, a.shape[1]) > _MOST_ENTRIES:
+    found = _sifted_by_entries(a, b, allowed, flip)
+    if found is None or len(found[0]) > _FEW * b.shape[0]:
+        found = _sifted_by_rays(a, b, allowed, flip, found)
+    if found is None or len(found[0]) * a.shape[1] > _MOST_ENTRIES:
         return None
-    first = np.repeat(np.arange(len(b)), counts)
-    second = order[np.arange(len(first)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(low, counts)]
-    near = (np.abs(shadows_b[first] - shadows_a[second]) <= reach[first]).all(axis=1)
-    first, second = first[near], second[near]
+    first, second = found
     plus, minus = np.full(len(first), np.inf), np.full(len(first), np.inf)
-    step = max(1, _PIECE // max(1, a.shape[1]))
-    for start in range(0, len(first), step):
-        piece = slice(start, start + step)
-        left, right, most = b[first[piece]], a[second[piece]], allowed[first[piece]]
+    for piece in pieces(len(first), a.shape[1]):
+        left, right, most = b.take(first[piece]), a.take(second[piece]), allowed.take(first[piece])
         plus[piece] = _share(left, right, most)
         if flip is not None:
             minus[piece] = _share(left, right * flip, most)
@@ -137,13 +134,72 @@ def _compatible(
     return first[fits], second[fits], plus[fits], minus[fits]
 
 
+def _sifted_by_entries(a: Rows, b: Rows, allowed: Rows, flip: FloatArray | None) -> Pairs | None:
+    """Return the pairs that are compatible in a few entries, None if there are too many."""
+    columns = np.unique(np.linspace(0, a.shape[1] - 1, min(_PROBE, a.shape[1])).astype(np.int64))
+    ray = np.random.default_rng(0).standard_normal((len(columns), 1))
+    rays = np.concatenate([ray, np.eye(len(columns))], axis=1)
+    few = (np.concatenate([each.take(piece, columns) for piece in pieces(*each.shape)]) for each in (a, b, allowed))
+    ours, theirs, most = few
+    probe = None if flip is None else flip[columns]
+    return _near(_shadows(ours, rays, probe), _shadows(theirs, rays, probe), _reach(theirs, most, rays), None)
+
+
+def _sifted_by_rays(a: Rows, b: Rows, allowed: Rows, flip: FloatArray | None, pairs: Pairs | None) -> Pairs | None:
+    """Return the pairs, of all or of those given, that are near on random rays, None if there are too many."""
+    rays = np.random.default_rng(0).standard_normal((a.shape[1], _RAYS))
+    left, right, reach = (np.empty((rows.shape[0], _RAYS)) for rows in (a, b, b))
+    for piece in pieces(*a.shape):
+        left[piece] = _shadows(a.take(piece), rays, flip)
+        theirs = b.take(piece)
+        right[piece], reach[piece] = _shadows(theirs, rays, flip), _reach(theirs, allowed.take(piece), rays)
+    return _near(left, right, reach, pairs)
+
+
+def _shadows(rows: FloatArray, rays: FloatArray, flip: FloatArray | None) -> FloatArray:
+    """Return projections of rows, or the greater ones of them and of their flips: these do not depend on the sign."""
+    shadows: FloatArray = rows @ rays
+    return shadows if flip is None else np.maximum(shadows, (rows * flip) @ rays)
+
+
+def _reach(rows: FloatArray, allowed: FloatArray, rays: FloatArray) -> FloatArray:
+    """Return how far the projections of compatible rows may be apart."""
+    with np.errstate(invalid="ignore"):
+        reach = (allowed + _ROUNDING * np.abs(rows)) @ np.abs(rays)
+    return np.nan_to_num(reach, nan=np.inf, posinf=np.inf) + _ROUNDING
+
+
+def _near(a: FloatArray, b: FloatArray, reach: FloatArray, pairs: Pairs | None) -> Pairs | None:
+    """Return the pairs, of all or of those given, that are within reach in every column; the first one is sorted."""
+    order = np.argsort(a[:, 0])
+    ordered = a[order, 0]
+    low = np.searchsorted(ordered, b[:, 0] - reach[:, 0])
+    counts = np.searchsorted(ordered, b[:, 0] + reach[:, 0], side="right") - low
+    if pairs is not None:
+        first, second = pairs
+    elif counts.sum() > _MOST_PAIRS:
+        return None
+    else:
+        first = np.repeat(np.arange(len(b)), counts)
+        second = order[np.arange(len(first)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(low, counts)]
+    near = np.ones(len(first), dtype=bool)
+    for piece in pieces(len(first), b.shape[1]):
+        near[piece] = (np.abs(b[first[piece]] - a[second[piece]]) <= reach[first[piece]]).all(axis=1)
+    return first[near], second[near]
+
+
 def _share(left: FloatArray, right: FloatArray, allowed: FloatArray) -> FloatArray:
     """Return the largest difference of every pair of rows as a share of what is allowed, ≤ 1; inf where it is more."""
-    gaps = np.abs(left - right)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = np.nan_to_num(gaps / allowed, nan=0.0)
-    shares[np.isinf(allowed)] = 0.5  # no preference
-    return np.where((gaps <= allowed).all(axis=1), shares.max(axis=1, initial=0.0), np.inf)
+    gaps = left - right
+    np.abs(gaps, out=gaps)
+    shares = np.full(len(gaps), np.inf)
+    fits = (gaps <= allowed).all(axis=1)
+    if fits.any():
+        gaps, allowed = (gaps, allowed) if fits.all() else (gaps[fits], allowed[fits])
+        share = gaps / np.maximum(allowed, np.finfo(np.float64).tiny)
+        share[np.isinf(allowed)] = 0.5  # no preference
+        shares[fits] = share.max(axis=1, initial=0.0)
+    return shares
 
 
 def _distances(a: FloatArray, b: FloatArray, flip: FloatArray, signed: bool) -> FloatArray:

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..symmetry import Axis, Block, SymmetrySpec
-from .axes import FloatArray, along, owners_of, power, rows
+from .axes import Array, FloatArray, along, owners_of, power, rows
 from .colouring import Graph, Words
 from .elements import GroupElement
 from .pairing import IntArray
 
-Arrays = Mapping[str, FloatArray]
+Arrays = Mapping[str, Array]
 Mask = npt.NDArray[np.bool_]
 Classes = Mapping[str, tuple[Words | IntArray, Words | IntArray]]
 

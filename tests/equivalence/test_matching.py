@@ -16,6 +16,7 @@ from fnequiv.equivalence.matching import Matcher
 from fnequiv.equivalence.measuring import Error, Sizes, exact
 from fnequiv.equivalence.pairing import closest, pair
 from fnequiv.equivalence.pinning import classes_of_colours, scales_are_one
+from fnequiv.equivalence.unitrows import Whole
 
 SEEDS = st.integers(0, 2**32)
 RELAXED = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -41,7 +42,7 @@ def test_pairs_are_forced_as_all_perfect_matchings_say(seed, size, signed, width
     if signed:
         fits |= (np.abs(b[:, None] + a[None]) <= allowed[:, None]).all(axis=2)
     matchings = [p for p in itertools.permutations(range(size)) if all(fits[i, p[i]] for i in range(size))]
-    found = pair(a, b, allowed, 2, signed=signed)
+    found = pair(Whole(a), Whole(b), Whole(allowed), 2, signed=signed)
     if not matchings:
         assert found.lonely is not None
         return
@@ -67,7 +68,8 @@ def test_pairs_are_forced_as_all_perfect_matchings_say(seed, size, signed, width
 
 def test_too_many_pairs_are_not_looked_at(monkeypatch):
     monkeypatch.setattr("fnequiv.equivalence.pairing._MOST_ENTRIES", 10)
-    assert pair(np.ones((4, 1)), np.ones((4, 1)), np.ones((4, 1)), 0, signed=False) is None
+    ones = Whole(np.ones((4, 1)))
+    assert pair(ones, ones, ones, 0, signed=False) is None
 
 
 @given(seed=SEEDS)
@@ -115,7 +117,7 @@ def test_what_is_rescaled_is_never_excluded_and_its_scales_are_never_pinned(zoo_
     assert matcher.obstruction is None
     if matcher.unique:
         moved = apply(a, spec, matcher.element)
-        assert not matcher.excess(arrays(moved))
+        assert not any(matcher.excess(name, array) for name, array in arrays(moved).items())
     clusters = Clusters(arrays(a), arrays(b), spec, error)
     clusters.candidate(max_nodes=1000)
     assert not clusters.excluded

@@ -1,0 +1,89 @@
+"""Apply an element part by part and compare: never one more whole network in memory.
+
+Notation. A *part* holds the tensors on the way in to the same units, a layer's weight and bias say: the rule that
+:mod:`fnequiv.equivalence.rescaling` holds scales to looks at a unit's whole way in, so g·θ comes out of its parts as it
+does in one piece. Proposition 1 of Shen (2024). Chapter: "Telling networks apart".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from ..symmetry import SymmetrySpec
+from .actions import apply
+from .arrays import Params
+from .axes import restricted
+from .elements import GroupElement
+
+# Entries that are compared in float64 at a time.
+_PIECE = 1 << 18
+
+
+def parts(spec: SymmetrySpec) -> list[SymmetrySpec]:
+    """Return the specifications of all parts, in the order of their first tensors.
+
+    Examples
+    --------
+    >>> from fnequiv.equivalence import mlp
+    >>> [list(part.shapes) for part in parts(mlp.spec((1, 2, 1), "relu"))]
+    [['0.weight', '0.bias'], ['2.weight'], ['2.bias']]
+    """
+    found: list[tuple[list[str], set[str]]] = []  # names of tensors, and of the blocks that they lead to
+    for name, places in spec.places.items():
+        names, units = [name], {block.name for axis, block in places if axis.role == "in"}
+        for part in [part for part in found if part[1] & units]:
+            found.remove(part)
+            names, units = [*part[0], *names], part[1] | units
+        found.append((names, units))
+    order = {name: number for number, name in enumerate(spec.shapes)}
+    return [restricted(spec, names) for names, _ in sorted(found, key=lambda part: min(order[n] for n in part[0]))]
+
+
+def moved_parts(
+    params: Params, spec: SymmetrySpec, element: GroupElement, dtype: torch.dtype | None = None
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors of g·θ by name, one part after the other, computed in ``dtype`` (their own if left out).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`~fnequiv.equivalence.actions.apply`, when the part comes that it refuses.
+
+    Examples
+    --------
+    >>> from fnequiv.equivalence import mlp
+    >>> from fnequiv.equivalence.elements import Move
+    >>> theta = {"0.weight": torch.tensor([[1.0], [2.0]]), "2.weight": torch.tensor([[3.0, 4.0]])}
+    >>> spec = mlp.spec(theta, "relu")
+    >>> swap = GroupElement({"layer1": Move([1, 0])})
+    >>> [(name, tensor.flatten().tolist()) for name, tensor in moved_parts(theta, spec, swap)]
+    [('0.weight', [2.0, 1.0]), ('2.weight', [4.0, 3.0])]
+    """
+    for part in parts(spec):
+        own = GroupElement({block.name: element[block.name] for block in part.blocks})
+        here = {name: params[name].detach() for name in part.shapes}
+        if dtype is not None:
+            here = {name: tensor.to(dtype) for name, tensor in here.items()}
+        yield from apply(here, part, own).items()
+
+
+def relative_difference(moved: torch.Tensor, wanted: torch.Tensor) -> float:
+    """Return max |moved - wanted| / max |wanted|, computed in float64; 0 where both vanish.
+
+    Examples
+    --------
+    >>> relative_difference(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.0]))
+    0.25
+    """
+    if not wanted.numel() or torch.equal(moved, wanted):
+        return 0.0
+    gap = peak = 0.0
+    rows = max(1, _PIECE * len(wanted) // wanted.numel()) if wanted.ndim else 1
+    pieces = zip(moved.split(rows), wanted.split(rows), strict=True) if wanted.ndim else [(moved, wanted)]
+    for ours, theirs in pieces:
+        theirs = theirs.double()
+        gap = max(gap, float((ours.double() - theirs).abs().max()))
+        peak = max(peak, float(theirs.abs().max()))
+    return gap / peak if peak else float("inf")
