@@ -14,6 +14,7 @@ there are (Sussmann, 1992); for ReLU and for deep networks there are others. Cha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -45,8 +46,8 @@ def reduce(params: Params, activation: Activations) -> dict[str, torch.Tensor]:
     Returns
     -------
     dict
-        Tensors of smaller or equal shapes. Every layer keeps at least one neuron. Merging adds entries and so rounds
-        once for each neuron merged.
+        Tensors of smaller or equal shapes. Every layer keeps at least one neuron, of zeros if none is heard. The
+        columns of merged neurons are added exactly and rounded once, whatever their order.
 
     Raises
     ------
@@ -64,17 +65,7 @@ def reduce(params: Params, activation: Activations) -> dict[str, torch.Tensor]:
     >>> reduce(theta, "tanh")  # the second neuron is minus the first, the third is not heard
     {'0.weight': tensor([[1.]]), '2.weight': tensor([[2.]])}
     """
-    check_parameters(params, mlp.spec(params, activation))
-    layers = layers_of(params)
-    facts = facts_of_layers(layers, activation)
-    reduced = {name: tensor.detach().clone() for name, tensor in params.items()}
-    width = -1
-    while width != (width := sum(len(reduced[layer.weight]) for layer in layers)):
-        for layer, following, fact in zip(layers, layers[1:], facts, strict=False):
-            _drop_unheard(reduced, layer, following)
-            _fold_constants(reduced, layer, following, fact)
-            _merge(reduced, layer, following, fact)
-    return reduced
+    return _reduced(params, activation)[0]
 
 
 def compare_reduced(a: Params, b: Params, activation: Activations, *, tolerance: float = 0) -> Verdict:
@@ -92,7 +83,8 @@ def compare_reduced(a: Params, b: Params, activation: Activations, *, tolerance:
     Verdict
         *equivalent*: the two are one function (the witness relates the reduced networks). *not equivalent*: the reduced
         networks are not related by the group; for deep or ReLU networks they may still be one function by a
-        coincidence that is not removed here, so that other widths give *undecided*.
+        coincidence that is not removed here, so that other widths give *undecided*. So does tolerance 0 where reducing
+        had to round: what is left is then not quite the function that was given.
 
     Raises
     ------
@@ -106,33 +98,48 @@ def compare_reduced(a: Params, b: Params, activation: Activations, *, tolerance:
     >>> compare_reduced(narrow, split, "relu").answer
     'equivalent'
     """
-    left, right = reduce(a, activation), reduce(b, activation)
+    (left, exact_left), (right, exact_right) = _reduced(a, activation), _reduced(b, activation)
     widths = [[len(reduced[layer.weight]) for layer in layers_of(reduced)] for reduced in (left, right)]
     if set(left) != set(right) or widths[0] != widths[1]:
         return Verdict("undecided", f"the reduced networks have other widths, {widths[0]} and {widths[1]}")
     verdict = compare(left, right, mlp.spec(left, activation), tolerance=tolerance)
+    if tolerance == 0 and not (exact_left and exact_right):
+        text = f"reducing rounds, and the reduced networks are {verdict}; allow a tolerance"
+        return Verdict("undecided", text, difference=verdict.difference)
     return replace(verdict, reason=f"reduced to widths {widths[0]}: {verdict.reason}")
 
 
+def _reduced(params: Params, activation: Activations) -> tuple[dict[str, torch.Tensor], bool]:
+    """Return the reduced network, and whether it was reached without rounding."""
+    check_parameters(params, mlp.spec(params, activation))
+    layers = layers_of(params)
+    facts = facts_of_layers(layers, activation)
+    reduced = {name: tensor.detach().clone() for name, tensor in params.items()}
+    exact, width = True, -1
+    while width != (width := sum(len(reduced[layer.weight]) for layer in layers)):
+        for layer, following, fact in zip(layers, layers[1:], facts, strict=False):
+            _keep(reduced, layer, following, (reduced[following.weight] != 0).any(dim=0))  # nothing hears the others
+            exact &= _fold_constants(reduced, layer, following, fact)
+            exact &= _merge(reduced, layer, following, fact)
+    return reduced, exact
+
+
 def _keep(params: dict[str, torch.Tensor], layer: Layer, following: Layer, keep: torch.Tensor) -> None:
+    """Drop all other neurons; where none is left, one of zeros stands in, so that the layer has a width."""
+    own = [name for name in (layer.weight, layer.bias) if name is not None]
     if not keep.any():
-        keep = keep.clone()
-        keep[0] = True
-    width = len(keep)
-    params[layer.weight] = params[layer.weight][keep]
-    if layer.bias is not None:
-        params[layer.bias] = params[layer.bias][keep]
-    if layer.slope is not None and len(params[layer.slope]) == width > 1:
-        params[layer.slope] = params[layer.slope][keep]
+        keep = torch.arange(len(keep), device=keep.device) == 0
+        for name in own:
+            params[name][0] = 0
+    if layer.slope is not None and len(params[layer.slope]) == len(keep) > 1:
+        own.append(layer.slope)
+    for name in own:
+        params[name] = params[name][keep]
     params[following.weight] = params[following.weight][:, keep]
 
 
-def _drop_unheard(params: dict[str, torch.Tensor], layer: Layer, following: Layer) -> None:
-    _keep(params, layer, following, (params[following.weight] != 0).any(dim=0))
-
-
-def _fold_constants(params: dict[str, torch.Tensor], layer: Layer, following: Layer, fact: Activation) -> None:
-    """Move what neurons without incoming weights send into the next bias, and drop them."""
+def _fold_constants(params: dict[str, torch.Tensor], layer: Layer, following: Layer, fact: Activation) -> bool:
+    """Move what neurons without incoming weights send into the next bias, drop them, and say whether that was exact."""
     silent = (params[layer.weight] == 0).all(dim=1)
     if layer.bias is None:
         values = params[layer.weight].new_full((len(silent),), fact.at_zero)
@@ -141,46 +148,63 @@ def _fold_constants(params: dict[str, torch.Tensor], layer: Layer, following: La
         slopes = None if layer.slope is None else params[layer.slope].double().numpy(force=True)
         outputs = np.where(bias > 0, bias, bias * slopes) if slopes is not None else fact(bias)
         values = torch.from_numpy(np.asarray(outputs)).to(params[layer.weight])
+    sent = params[following.weight][:, silent] @ values[silent]
     if following.bias is None:
         silent &= values == 0
     elif silent.any():
-        params[following.bias] += params[following.weight][:, silent] @ values[silent]
+        params[following.bias] += sent
     if silent.any():
         params[following.weight][:, silent] = 0
         _keep(params, layer, following, ~silent)
+    return following.bias is None or not bool(sent.any())
 
 
-def _merge(params: dict[str, torch.Tensor], layer: Layer, following: Layer, fact: Activation) -> None:
-    """Add the column of every neuron that repeats an earlier one to that one's."""
-    rows, answers = _directions(params, layer, fact)
-    first: dict[bytes, int] = {}
-    keep = torch.ones(len(rows), dtype=torch.bool)
-    columns = params[following.weight]
-    for unit, row in enumerate(rows):
-        host = first.setdefault(row.tobytes(), unit)
-        if host != unit:
-            columns[:, host] += columns[:, unit] * float(answers[unit] / answers[host])
-            keep[unit] = False
+def _merge(params: dict[str, torch.Tensor], layer: Layer, following: Layer, fact: Activation) -> bool:
+    """Add the columns of neurons that repeat each other, keep the first of them, and say whether that was exact."""
+    rows = _rows(params, layer)
+    directions, factors, answers = _directions(params, layer, fact, rows)
+    classes: dict[bytes, list[int]] = {}
+    for unit, direction in enumerate(directions):
+        classes.setdefault(direction.tobytes(), []).append(unit)
+    columns, exact = params[following.weight], True
+    for members in (members for members in classes.values() if len(members) > 1):
+        first = members[0]
+        shares = answers[members] / answers[first]
+        exact &= bool((np.abs(np.frexp(shares)[0]) == 0.5).all())  # a power of two rounds nothing
+        exact &= bool((rows[members] == np.outer(factors[members] / factors[first], rows[first])).all())
+        terms = columns[:, members].double().numpy(force=True) * shares
+        sums = torch.tensor([math.fsum(row) for row in terms.tolist()], dtype=torch.float64).to(columns)
+        columns[:, first] = sums
+        exact &= all(math.fsum([*row, -total]) == 0 for row, total in zip(terms.tolist(), sums.tolist(), strict=True))
+    keep = torch.zeros(len(rows), dtype=torch.bool, device=columns.device)
+    keep[[members[0] for members in classes.values()]] = True
     _keep(params, layer, following, keep)
+    return exact
 
 
-def _directions(params: dict[str, torch.Tensor], layer: Layer, fact: Activation) -> tuple[FloatArray, FloatArray]:
-    """Return rows that are equal where neurons repeat each other, and what σ answers to the factors taken out."""
+def _rows(params: dict[str, torch.Tensor], layer: Layer) -> FloatArray:
     weight = params[layer.weight]
     joined = weight if layer.bias is None else torch.cat([weight, params[layer.bias][:, None]], dim=1)
     rows: FloatArray = joined.double().numpy(force=True) + 0.0
-    answers = np.ones(len(rows))
+    return rows
+
+
+def _directions(
+    params: dict[str, torch.Tensor], layer: Layer, fact: Activation, rows: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return rows that are equal where neurons repeat each other, the factors taken out, and what σ answers to them."""
+    signs, peaks = np.ones(len(rows)), np.ones(len(rows))
     if fact.parity is not None:
         signs = np.sign(rows[np.arange(len(rows)), (rows != 0).argmax(axis=1)])
         signs[signs == 0] = 1.0
-        rows = rows * signs[:, None] + 0.0
-        answers = signs if fact.parity == "odd" else answers
     if fact.degree is not None or layer.slope is not None:
         peaks = np.abs(rows).max(axis=1)
         peaks[peaks == 0] = 1.0
-        rows = rows / peaks[:, None]
-        answers = answers * peaks ** float(fact.degree if fact.degree is not None else 1)
+    directions = rows / (signs * peaks)[:, None] + 0.0
+    answers = peaks ** float(1 if fact.degree is None else fact.degree)
+    if fact.parity == "odd":
+        answers = answers * signs
     if layer.slope is not None:
         slopes = params[layer.slope].double().numpy(force=True)
-        rows = np.concatenate([rows, np.broadcast_to(slopes, (len(rows),))[:, None]], axis=1)
-    return rows, answers
+        directions = np.concatenate([directions, np.broadcast_to(slopes, (len(rows),))[:, None]], axis=1)
+    return directions, signs * peaks, answers

@@ -122,3 +122,35 @@ def test_other_widths_are_undecided_and_bad_input_is_refused():
         reduce({**a, "0.bias": torch.full((3,), torch.nan, dtype=torch.float64)}, "tanh")
     with pytest.raises(TypeError):
         reduce([1, 2], "tanh")
+
+
+def chain(rows, columns):
+    return {"0.weight": torch.tensor(rows, dtype=torch.float64), "2.weight": torch.tensor(columns, dtype=torch.float64)}
+
+
+def test_a_sum_that_cancels_is_added_exactly():
+    lost = chain([[1.0], [1.0], [1.0], [2.0]], [[1e16, 1.0, -1e16, 1.0]])  # tanh(x) + tanh(2x)
+    verdict = compare_reduced(lost, chain([[2.0]], [[1.0]]), "tanh")
+    assert verdict.answer != "equivalent"
+    assert reduce(lost, "tanh")["2.weight"].tolist() == [[1.0, 1.0]]
+
+
+def test_the_order_of_merged_neurons_does_not_matter_and_rounding_is_said():
+    left = chain([[1.0], [1.0], [1.0]], [[0.1, 0.2, 0.3]])
+    right = chain([[1.0], [1.0], [1.0]], [[0.3, 0.2, 0.1]])
+    assert reduce(left, "tanh")["2.weight"].equal(reduce(right, "tanh")["2.weight"])
+    assert compare_reduced(left, right, "tanh").answer == "undecided"  # 0.1 + 0.2 + 0.3 is no float
+    assert compare_reduced(left, right, "tanh", tolerance=1e-15).answer == "equivalent"
+
+
+def test_rows_that_are_proportional_up_to_rounding_only_are_not_called_exact():
+    third = chain([[3.0, 1.0], [1.0, 1 / 3]], [[1.0, 1.0]])
+    alone = chain([[3.0, 1.0]], [[1.0 + 1 / 3]])
+    assert len(reduce(third, "relu")["0.weight"]) == 1
+    assert compare_reduced(third, alone, "relu").answer == "undecided"
+    assert compare_reduced(third, alone, "relu", tolerance=1e-15).answer == "equivalent"
+
+
+def test_networks_that_nobody_hears_are_one():
+    for left, right in ((1.0, 2.0), (-3.0, 0.0)):
+        assert compare_reduced(chain([[left]], [[0.0]]), chain([[right]], [[0.0]]), "tanh").answer == "equivalent"
