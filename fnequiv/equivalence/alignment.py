@@ -4,8 +4,8 @@ Notation. Wanted is the g that makes Σ_T |b_T - (g·a)_T|² least over the tens
 certain; *weight matching* improves one block after the other. With the other blocks held, the best permutation of a
 block is a linear assignment: maximise Σ_i G[i, π(i)], where G[i, j] is the inner product of what unit i of b and unit
 j of a own. A flip takes |G| and its sign. Where units may be rescaled both networks are balanced first (every unit
-gets the scale at which its entries have the least sum of squares), matched, and brought back. *Activation matching*
-takes for G the inner products of the units' outputs on given inputs.
+gets the scale at which its entries have the least sum of squares), matched, brought back, and their scales fitted.
+*Activation matching* takes for G the inner products of the units' outputs on given inputs.
 
 Sources: Ainsworth et al. (2023), weight and activation matching; the group is that of Proposition 1 of Shen (2024).
 To decide whether two networks are *equal* up to the group use :mod:`fnequiv.equivalence.checking`. Chapter: "Telling
@@ -31,10 +31,12 @@ from .actions import apply
 from .arrays import Params, arrays_of
 from .axes import FloatArray
 from .checking import check_pair, compare
-from .descending import balance, descend, distance
+from .descending import balance, descend, distance, fit
 from .elements import GroupElement, Move
 from .group import compose, invert, sample
 
+# Units whose outputs are shorter than this share of their layer's median keep their scale: it would be mostly noise.
+_NEARLY_DEAD = 1e-2
 # A copy is recognised with this many roundings of its dtype, and with few refinements where units are tied.
 _ROUNDINGS = 32
 _FEW_NODES = 100
@@ -131,7 +133,11 @@ def align(
     found = list(tqdm(results, total=len(first), desc="starts", disable=not progress))
     best = min(range(len(found)), key=lambda number: found[number][1])
     element = compose(invert(balanced[1][1]), compose(found[best][0], balanced[0][1]))
-    return _report(a, b, spec, element, found[best][2], best)
+    result = _report(a, b, spec, element, found[best][2], best)
+    if not spec.continuous_dimension():
+        return result
+    fitted = compose(fit(_double(apply(a, spec, element), spec), _double(b, spec), spec), element)
+    return min(result, _report(a, b, spec, fitted, found[best][2], best), key=lambda alignment: alignment.after)
 
 
 def align_activations(
@@ -162,7 +168,9 @@ def align_activations(
 
     Notes
     -----
-    Source: Ainsworth et al. (2023), Section 3.1. A scale is the ratio of the lengths of two matched units' outputs.
+    Source: Ainsworth et al. (2023), Section 3.1. A scale is the ratio of the lengths of two matched units' outputs,
+    and 1 where either is shorter than a hundredth of the median of its layer (dead units left out): the ratio of two
+    nearly dead units says nothing, and can be of any size.
 
     Examples
     --------
@@ -188,11 +196,17 @@ def align_activations(
         permutation, signs = _assign(gains, block.signs and not block.even)
         scales = None
         if block.scales and block.degree:
-            alive = (lengths[1] > 0) & (lengths[0][permutation] > 0)
+            alive = _long(lengths[1]) & _long(lengths[0])[permutation]
             ratio = np.where(alive, safe[1] / safe[0][permutation], 1.0)
             scales = ratio ** (1.0 / block.degree)
         moves[block.name] = Move(permutation, signs, scales)
     return _report(a, b, spec, GroupElement(moves), 1, 0)
+
+
+def _long(lengths: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether units' outputs are long enough to tell a scale from."""
+    alive = lengths > 0
+    return alive & (lengths > _NEARLY_DEAD * np.median(lengths[alive])) if alive.any() else alive
 
 
 def _outputs(name: str, given: Mapping[str, npt.ArrayLike], block: Block) -> FloatArray:

@@ -1,9 +1,10 @@
-"""Coordinate descent over the blocks: the two halves of weight matching.
+"""Coordinate descent over the blocks: the three parts of weight matching.
 
 Notation. *Balancing* gives every unit that may be rescaled the scale at which its entries have the least sum of
 squares. *Descending* takes one block after the other: with the rest held, its best permutation is a linear
 assignment, which maximises Σ_i G[i, π(i)], G[i, j] the inner product of what unit i of b and unit j of a own; a flip
-takes |G| and its sign.
+takes |G| and its sign. *Fitting* then moves the scales from where both networks are balanced to where the distance in
+the given weights is least: one Gauss-Newton step in log λ a unit, as far as it brings the unit's entries closer.
 
 Source: Ainsworth et al. (2023), Algorithm 1. Chapter: "Telling networks apart".
 """
@@ -22,9 +23,11 @@ from .axes import FloatArray, along, flips, owners_of, power, rows
 from .elements import GroupElement, Move
 from .group import compose, identity
 
-# Balancing ends when no scale changes by more than this (in logs), or after so many passes.
-_SETTLED = 1e-12
-_MOST_PASSES = 20
+# Balancing ends when no scale changes by more than this (in logs), or after so many passes; so does fitting.
+_SETTLED = 1e-7
+_MOST_PASSES = 100
+# A step that brings a unit's entries no closer is halved so often, and then not taken.
+_HALVINGS = 6
 _OVERFLOW = "the squares of the weights leave the range of float64: divide the networks by one number first"
 
 
@@ -52,9 +55,7 @@ def balance(arrays: dict[str, FloatArray], spec: SymmetrySpec) -> tuple[dict[str
                 alive = (way_in > 0) & (way_out > 0)
                 ratio = np.where(alive, block.degree * way_out / way_in, 1.0)
                 scales = ratio ** (1.0 / (2 * block.degree + 2))
-                for axis in block.axes:
-                    factor = along(scales ** float(power(block, axis)), axis, arrays[axis.tensor].ndim)
-                    arrays[axis.tensor] = arrays[axis.tensor] * factor
+                arrays = _rescaled(arrays, block, scales)
                 total[block.name] = total[block.name] * scales
                 change = max(change, float(np.abs(np.log(scales)).max()))
     if not all((np.isfinite(scales) & (scales > 0)).all() for scales in total.values()):
@@ -144,6 +145,55 @@ def _step(
     moves = {other.name: Move(np.arange(other.size)) for other in spec.blocks}
     moves[block.name] = Move(columns, signs)
     return GroupElement(moves)
+
+
+def fit(a: Mapping[str, FloatArray], b: Mapping[str, FloatArray], spec: SymmetrySpec) -> GroupElement:
+    """Return the scales, and nothing else, that bring a closer to b: a local least of the distance.
+
+    Examples
+    --------
+    >>> from fnequiv.equivalence import mlp
+    >>> a, b = ({"0.weight": np.array([[w]]), "2.weight": np.array([[v]])} for w, v in ((4.0, 1.0), (2.0, 2.0)))
+    >>> fit(a, b, mlp.spec((1, 1, 1), "relu", bias=False))["layer1"].scales.round(6)
+    array([0.5])
+    """
+    current, total = dict(a), {block.name: np.ones(block.size) for block in spec.blocks}
+    free = [block for block in spec.blocks if block.scales and block.degree]
+    change, passes = np.inf if free else 0.0, 0
+    while change > _SETTLED and passes < _MOST_PASSES:
+        change, passes = 0.0, passes + 1
+        for block in free:
+            slope, curvature = np.zeros(block.size), np.zeros(block.size)
+            for axis in (axis for axis in block.axes if power(block, axis)):
+                ours, theirs = (rows(arrays[axis.tensor], axis, block) for arrays in (current, b))
+                slope += power(block, axis) * (ours * (theirs - ours)).sum(axis=1)
+                curvature += power(block, axis) ** 2 * (ours**2).sum(axis=1)
+            step = np.clip(slope / np.where(curvature > 0, curvature, 1.0), -1.0, 1.0)
+            before = _gaps(current, b, block)
+            for halving in range(_HALVINGS + 1):
+                worse = _gaps(_rescaled(current, block, np.exp(step)), b, block) > before
+                step[worse] *= 0.5 if halving < _HALVINGS else 0.0
+                if not worse.any():
+                    break
+            current = _rescaled(current, block, np.exp(step))
+            total[block.name] = total[block.name] * np.exp(step)
+            change = max(change, float(np.abs(step).max()))
+    return GroupElement({name: Move(np.arange(len(scales)), scales=scales) for name, scales in total.items()})
+
+
+def _rescaled(arrays: Mapping[str, FloatArray], block: Block, scales: FloatArray) -> dict[str, FloatArray]:
+    moved = dict(arrays)
+    for axis in (axis for axis in block.axes if power(block, axis)):
+        moved[axis.tensor] = moved[axis.tensor] * along(
+            scales ** float(power(block, axis)), axis, moved[axis.tensor].ndim
+        )
+    return moved
+
+
+def _gaps(a: Mapping[str, FloatArray], b: Mapping[str, FloatArray], block: Block) -> FloatArray:
+    """Return the sum of squared differences of the entries of every unit."""
+    axes = [axis for axis in block.axes if power(block, axis)]
+    return np.sum([(rows(b[x.tensor] - a[x.tensor], x, block) ** 2).sum(axis=1) for x in axes], axis=0)
 
 
 def distance(a: Mapping[str, FloatArray], b: Mapping[str, FloatArray]) -> float:

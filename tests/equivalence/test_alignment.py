@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fnequiv.equivalence import mlp
-from fnequiv.equivalence.actions import GroupElement, Move, apply, sample
+from fnequiv.equivalence.actions import GroupElement, Move, apply, identity, sample
 from fnequiv.equivalence.alignment import align, align_activations
+from fnequiv.equivalence.descending import fit
 
 SEEDS = st.integers(0, 2**32)
 
@@ -65,6 +66,61 @@ def test_copies_of_deep_narrow_networks_are_found_where_descent_stops_early(netw
         assert rough.after <= rough.before
         stuck += rough.after > 0.05
     assert stuck < 3
+
+
+@pytest.mark.parametrize(
+    ("widths", "noise"), [((4,) * 8 + (1,), 1e-5), ((4,) * 8 + (1,), 1e-3), ((20, 32, 32, 5), 1e-2)]
+)
+def test_noisy_rescaled_copies_come_as_close_as_the_planted_element(networks, widths, noise):
+    """Balancing leaves the scales of a deep narrow network where the noise took them; fitting brings them back."""
+    spec = mlp.spec(widths, "relu")
+    for seed in range(4):
+        a = mlp.init(widths, torch.Generator().manual_seed(seed), dtype=torch.float64)
+        exact = apply(a, spec, sample(spec, np.random.default_rng(seed), spread=4.0))
+        rng = torch.Generator().manual_seed(seed)
+        b = {
+            name: tensor + noise * tensor.abs().max() * torch.randn(tensor.shape, generator=rng, dtype=tensor.dtype)
+            for name, tensor in exact.items()
+        }
+        assert align(a, b, spec).after <= 1.5 * distance(exact, b)
+
+
+@given(seed=SEEDS)
+@settings(max_examples=20, deadline=None)
+def test_fitting_never_moves_away_and_ends_where_no_scale_helps(seed):
+    rng = np.random.default_rng(seed)
+    spec = mlp.spec((2, 3, 2, 2), ("relu", "square", "identity")[seed % 3])
+    a, b = ({name: rng.normal(size=shape) for name, shape in spec.shapes.items()} for _ in range(2))
+
+    def after(element):
+        moved = apply({name: torch.from_numpy(array) for name, array in a.items()}, spec, element)
+        return np.sqrt(sum(((moved[name].numpy() - b[name]) ** 2).sum() for name in b))
+
+    found = fit(a, b, spec)
+    assert after(found) <= after(identity(spec)) + 1e-12
+    for block in spec.blocks:
+        for unit in range(block.size):
+            for factor in (0.99, 1.01):
+                scales = found[block.name].scales.copy()
+                scales[unit] *= factor
+                nearby = GroupElement({**found.moves, block.name: Move(np.arange(block.size), scales=scales)})
+                assert after(nearby) >= after(found) - 1e-5
+
+
+def test_nearly_dead_units_keep_their_scale(networks):
+    """Two units that are hardly ever active differ in length by any factor, which says nothing about their scale."""
+    spec = mlp.spec((3, 8, 2), "relu")
+    a, b = networks(spec, 0), networks(spec, 0)
+    rng = np.random.default_rng(0)
+    left = np.abs(rng.normal(size=(50, 8)))
+    right = 2.0 * left
+    left[:, 3], right[:, 3] = 0.0, 0.0
+    left[7, 3], right[7, 3] = 1e-3, 1e-9
+    left[:, 5], right[:, 5] = 0.0, 0.0
+    found = align_activations(a, b, spec, {"layer1": left}, {"layer1": right})
+    np.testing.assert_allclose(found.element["layer1"].scales, [2, 2, 2, 1, 2, 1, 2, 2])
+    dead = np.zeros((50, 8))
+    assert (align_activations(a, b, spec, {"layer1": dead}, {"layer1": dead}).element["layer1"].scales == 1).all()
 
 
 def test_one_block_is_solved_exactly(networks):
