@@ -94,6 +94,11 @@ def label(params: Params, spec: SymmetrySpec, *, max_nodes: int = 10_000) -> Lab
     check_integer("max_nodes", max_nodes)
     check_spec(spec)
     check_parameters(params, spec)
+    return label_checked(params, spec, max_nodes=max_nodes)
+
+
+def label_checked(params: Params, spec: SymmetrySpec, *, max_nodes: int) -> Labelling:
+    """Return the labelling of parameters that have been checked: once more would take as long as the labelling."""
     spec = moving(spec)
     arrays = arrays_of(params, spec)
     if not any(block.scales for block in spec.blocks):

@@ -23,7 +23,7 @@ from ..validation import check_integer, check_real
 from .approximating import approximate
 from .arrays import Params, arrays_of
 from .axes import power
-from .canonical import label
+from .canonical import label_checked
 from .elements import GroupElement, check_spec
 from .group import compose, invert
 from .parameters import check_parameters
@@ -126,7 +126,7 @@ def _decide(a: Params, b: Params, spec: SymmetrySpec, tolerance: float, max_node
     discrete = spec.only(signs=True)
     scaled = bool(spec.continuous_dimension())
     try:
-        first, second = (label(params, discrete, max_nodes=max_nodes) for params in (a, b))
+        first, second = (label_checked(params, discrete, max_nodes=max_nodes) for params in (a, b))
     except TooManyTiesError as error:
         exact = None
         if tolerance == 0 and not scaled:

@@ -149,7 +149,9 @@ def _probe(free: Array, bound: Array, signed: bool) -> tuple[IntArray, Array]:
     keys = np.concatenate([free, bound * signs[:, None] if signed else bound], axis=1)
     ranks = np.zeros(len(keys), dtype=np.int64)
     if keys.shape[1]:
-        order = np.lexsort(keys.T[::-1])
+        order = np.argsort(keys[:, 0])
+        if (keys[order[1:], 0] == keys[order[:-1], 0]).any():  # the later entries matter
+            order = np.lexsort(keys.T[::-1])
         ranks[order[1:]] = np.cumsum((keys[order[1:]] != keys[order[:-1]]).any(axis=1))
     return ranks, signs
 
