@@ -22,21 +22,19 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
-from ..symmetry import Block, SymmetrySpec
-from ..validation import check_integer
+from ..symmetry import SymmetrySpec
+from ..validation import check_bool, check_integer, shown
 from .actions import apply
 from .arrays import Params, arrays_of
 from .axes import FloatArray
 from .checking import check_pair, compare
 from .descending import balance, descend, distance, fit
-from .elements import GroupElement, Move
+from .elements import GroupElement
 from .group import compose, invert, sample
+from .outputs import move_of, outputs_of
 
-# Units whose outputs are shorter than this share of their layer's median keep their scale: it would be mostly noise.
-_NEARLY_DEAD = 1e-2
 # A copy is recognised with this many roundings of its dtype, and with few refinements where units are tied.
 _ROUNDINGS = 32
 _FEW_NODES = 100
@@ -95,8 +93,8 @@ def align(
     Raises
     ------
     TypeError, ValueError
-        If the networks are not two of ``spec`` with equal dtypes, ``starts`` or ``sweeps`` is below 1, or more than
-        one start lacks a generator.
+        If the networks are not two of ``spec`` with equal dtypes, ``starts`` or ``sweeps`` is below 1, more than one
+        start lacks a generator, ``executor`` is none, or ``progress`` is no bool.
 
     Notes
     -----
@@ -115,6 +113,9 @@ def align(
     """
     check_integer("starts", starts)
     check_integer("sweeps", sweeps)
+    check_bool("progress", progress)
+    if executor is not None and not callable(getattr(executor, "map", None)):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, got {shown(executor)}")
     check_pair(a, b, spec)
     a, b, spec = _floating(a, spec), _floating(b, spec), _floating_spec(a, spec)
     if starts > 1 and generator is None:
@@ -164,7 +165,8 @@ def align_activations(
     Raises
     ------
     TypeError, ValueError
-        As :func:`align`; and if outputs are missing, not finite, or of other shapes than [inputs, units].
+        As :func:`align`; and if outputs of a block are missing, not finite, or of other shapes than [inputs, units],
+        if there are none, or a block is not known.
 
     Notes
     -----
@@ -183,39 +185,9 @@ def align_activations(
     """
     check_pair(a, b, spec)
     a, b, spec = _floating(a, spec), _floating(b, spec), _floating_spec(a, spec)
-    moves = {}
-    for block in spec.blocks:
-        left, right = (_outputs(name, given, block) for name, given in (("a", outputs_a), ("b", outputs_b)))
-        if left.shape != right.shape:
-            raise ValueError(
-                f"outputs of block {block.name!r} must come from the same inputs: {left.shape}, {right.shape}"
-            )
-        lengths = [np.linalg.norm(outputs, axis=0) for outputs in (left, right)]
-        safe = [np.where(length > 0, length, 1.0) for length in lengths]
-        gains = (right / safe[1]).T @ (left / safe[0]) if block.scales else right.T @ left
-        permutation, signs = _assign(gains, block.signs and not block.even)
-        scales = None
-        if block.scales and block.degree:
-            alive = _long(lengths[1]) & _long(lengths[0])[permutation]
-            ratio = np.where(alive, safe[1] / safe[0][permutation], 1.0)
-            scales = ratio ** (1.0 / block.degree)
-        moves[block.name] = Move(permutation, signs, scales)
+    left, right = outputs_of("outputs_a", outputs_a, spec), outputs_of("outputs_b", outputs_b, spec)
+    moves = {block.name: move_of(left[block.name], right[block.name], block) for block in spec.blocks}
     return _report(a, b, spec, GroupElement(moves), 1, 0)
-
-
-def _long(lengths: FloatArray) -> npt.NDArray[np.bool_]:
-    """Whether units' outputs are long enough to tell a scale from."""
-    alive = lengths > 0
-    return alive & (lengths > _NEARLY_DEAD * np.median(lengths[alive])) if alive.any() else alive
-
-
-def _outputs(name: str, given: Mapping[str, npt.ArrayLike], block: Block) -> FloatArray:
-    if not isinstance(given, Mapping) or block.name not in given:
-        raise ValueError(f"outputs_{name} must map every block to its units' outputs: {block.name!r} is missing")
-    outputs = np.asarray(given[block.name], dtype=np.float64)
-    if outputs.ndim != 2 or outputs.shape[1] != block.size or not np.isfinite(outputs).all():
-        raise ValueError(f"outputs_{name}[{block.name!r}] must be finite, [inputs, {block.size}], got {outputs.shape}")
-    return outputs
 
 
 def _floating(params: Params, spec: SymmetrySpec) -> Params:
@@ -233,13 +205,6 @@ def _eps(params: Params) -> float:
 
 def _double(params: Params, spec: SymmetrySpec) -> dict[str, FloatArray]:
     return {name: array.astype(np.float64) for name, array in arrays_of(params, spec).items()}
-
-
-def _assign(gains: FloatArray, signed: bool) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Return the permutation that makes the sum of the gains largest, and the signs that make each one positive."""
-    rows, columns = linear_sum_assignment(np.abs(gains) if signed else gains, maximize=True)
-    signs = np.where(gains[rows, columns] < 0, -1.0, 1.0) if signed else np.ones(len(rows))
-    return columns.astype(np.int64), signs
 
 
 def _report(a: Params, b: Params, spec: SymmetrySpec, element: GroupElement, sweeps: int, start: int) -> Alignment:

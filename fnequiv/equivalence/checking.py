@@ -55,7 +55,7 @@ def compare(
     tolerance
         Largest |b - g·a| allowed, as a share of the tensor's largest entry in b, ≥ 0. At 0 every bit counts, which
         decides permutations and flips exactly. A copy that was rescaled was rounded as well: allow 1e-12 in float64,
-        1e-5 in float32. Without a tolerance *equivalent* means that
+        1e-5 in float32. With one, g·a is computed in float64. Without a tolerance *equivalent* means that
         :func:`~fnequiv.equivalence.actions.apply` gives b bit for bit, and a copy that differs from b by no more than
         the rounding of scales is *undecided*.
     forward, inputs

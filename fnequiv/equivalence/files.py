@@ -51,8 +51,8 @@ def load(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path must be a string or a path, got {shown(path)}")
     file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"no file at {str(file)!r}: give the path of one .safetensors or .pt file")
+    if not _is_file(file):
+        raise FileNotFoundError(f"no file at {shown(str(file))}: give the path of one .safetensors or .pt file")
     if file.suffix == ".safetensors":
         found = _read_safetensors(file)
     elif file.suffix in _TORCH:
@@ -60,6 +60,13 @@ def load(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     else:
         raise ValueError(f"{file.name!r} is none of {['.safetensors', *_TORCH]}: no other kind of file is read")
     return _checked(found, file)
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # a name that is too long for the system
+        return False
 
 
 def _read_safetensors(file: Path) -> object:
@@ -96,4 +103,6 @@ def _checked(found: object, file: Path) -> dict[str, torch.Tensor]:
                 f"{file.name!r} holds {shown(name)}, a {type(value).__name__}: only tensors by name are read, so save "
                 "the state_dict() alone"
             )
+    if not found:
+        raise ValueError(f"{file.name!r} holds no tensors: save module.state_dict() of a network with parameters")
     return dict(found)

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from ..activations import Activation
+from ..validation import check_real, shown
 from . import mlp
 from .axes import FloatArray
 from .checking import Verdict, compare
@@ -98,6 +99,8 @@ def compare_reduced(a: Params, b: Params, activation: Activations, *, tolerance:
     >>> compare_reduced(narrow, split, "relu").answer
     'equivalent'
     """
+    if (tolerance := check_real("tolerance", tolerance)) < 0:  # compare is not always reached
+        raise ValueError(f"tolerance must be >= 0, got {tolerance}: 0 compares every bit")
     (left, exact_left), (right, exact_right) = _reduced(a, activation), _reduced(b, activation)
     widths = [[len(reduced[layer.weight]) for layer in layers_of(reduced)] for reduced in (left, right)]
     if set(left) != set(right) or widths[0] != widths[1]:
@@ -111,6 +114,8 @@ def compare_reduced(a: Params, b: Params, activation: Activations, *, tolerance:
 
 def _reduced(params: Params, activation: Activations) -> tuple[dict[str, torch.Tensor], bool]:
     """Return the reduced network, and whether it was reached without rounding."""
+    if not isinstance(params, Mapping):
+        raise TypeError(f"params must map names to tensors, as state_dict() does, got {shown(params)}")
     check_parameters(params, mlp.spec(params, activation))
     layers = layers_of(params)
     facts = facts_of_layers(layers, activation)

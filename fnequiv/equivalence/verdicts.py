@@ -60,9 +60,10 @@ def with_outputs(
     Raises
     ------
     TypeError
-        If ``forward`` cannot be called or ``inputs`` is no tensor.
+        If ``forward`` cannot be called or gives no tensor, or ``inputs`` is none.
     ValueError
-        If there are no inputs.
+        If there are no inputs, or not one output, of at least one number, for each. What ``forward`` raises comes
+        through.
 
     Examples
     --------
@@ -78,7 +79,19 @@ def with_outputs(
     if inputs.ndim == 0 or not len(inputs):
         raise ValueError(f"inputs must have shape [n, ...] with n >= 1, got {tuple(inputs.shape)}")
     with torch.no_grad():
-        gaps = (forward(a, inputs) - forward(b, inputs)).abs().reshape(len(inputs), -1).amax(dim=1)
+        ours, theirs = (_outputs(forward, params, inputs) for params in (a, b))
+        if ours.shape != theirs.shape:
+            raise ValueError(f"forward gives shapes {tuple(ours.shape)} and {tuple(theirs.shape)} on the same inputs")
+        gaps = (ours - theirs).abs().reshape(len(inputs), -1).amax(dim=1)
     worst = int(gaps.argmax())
     reason = f"{verdict.reason}; on {len(inputs)} inputs the outputs differ by up to {float(gaps[worst]):.3g}"
     return replace(verdict, reason=reason, outputs=float(gaps[worst]), input=inputs[worst].clone())
+
+
+def _outputs(forward: Forward, params: Mapping[str, torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
+    found = forward(params, inputs)
+    if not isinstance(found, torch.Tensor):
+        raise TypeError(f"forward must return a torch.Tensor [n, ...], got {shown(found)}")
+    if found.ndim == 0 or len(found) != len(inputs) or not found.numel():
+        raise ValueError(f"forward must return one output for each of {len(inputs)} inputs, got {tuple(found.shape)}")
+    return found

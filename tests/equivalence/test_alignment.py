@@ -182,6 +182,19 @@ def test_activations_name_the_units(networks, activation):
         assert found.after < 1e-9
 
 
+@pytest.mark.parametrize("size", [1e-300, 1.0, 1e200])
+def test_activations_of_any_size_and_kind_of_array(networks, size):
+    spec = mlp.spec((3, 4, 2), "relu")
+    a, b = networks(spec, 0), networks(spec, 0)
+    left = np.random.default_rng(0).random((30, 4)) * size
+    found = align_activations(a, b, spec, {"layer1": left}, {"layer1": 2 * left[:, [2, 0, 3, 1]]})
+    assert found.element["layer1"].permutation.tolist() == [2, 0, 3, 1]
+    np.testing.assert_allclose(found.element["layer1"].scales, 2.0, rtol=1e-12)
+    tensor = torch.from_numpy(left / size).bfloat16().requires_grad_()
+    moved = align_activations(a, b, spec, {"layer1": tensor}, {"layer1": left / size}).element["layer1"]
+    np.testing.assert_allclose(moved.scales, 1.0, rtol=1e-2)
+
+
 def test_bad_input(networks):
     spec = mlp.spec((2, 3, 1), "tanh")
     a, b = networks(spec, 0), networks(spec, 1)
@@ -198,9 +211,20 @@ def test_bad_input(networks):
     with pytest.raises(ValueError, match="leave the range of float64"):
         align(huge, b, spec)
     outputs = {"layer1": np.ones((4, 3))}
-    with pytest.raises(ValueError, match="'layer1' is missing"):
-        align_activations(a, b, spec, outputs, {})
-    with pytest.raises(ValueError, match=r"must be finite, \[inputs, 3\]"):
-        align_activations(a, b, spec, outputs, {"layer1": np.ones((4, 2))})
+    with pytest.raises(TypeError, match=r"concurrent\.futures\.Executor"):
+        align(a, b, spec, executor=3)
+    with pytest.raises(TypeError, match="progress must be"):
+        align(a, b, spec, progress="yes")
+    for wrong in ({}, None, [1.0], {**outputs, "layer9": np.ones((4, 3))}):
+        with pytest.raises(ValueError, match=r"outputs_b must map every block, \['layer1'\]"):
+            align_activations(a, b, spec, outputs, wrong)
+    for wrong in (np.ones((4, 2)), np.ones((0, 3)), np.ones(3)):
+        with pytest.raises(ValueError, match=r"outputs_b\['layer1'\] must have shape \[inputs, 3\]"):
+            align_activations(a, b, spec, outputs, {"layer1": wrong})
+    for wrong in ("x", [[1, 2, 3], [1]], np.ones((4, 3)) * 1j):
+        with pytest.raises(TypeError, match=r"outputs_b\['layer1'\] must be a real number"):
+            align_activations(a, b, spec, outputs, {"layer1": wrong})
+    with pytest.raises(ValueError, match="must be finite"):
+        align_activations(a, b, spec, outputs, {"layer1": np.full((4, 3), np.nan)})
     with pytest.raises(ValueError, match="same inputs"):
         align_activations(a, b, spec, outputs, {"layer1": np.ones((5, 3))})

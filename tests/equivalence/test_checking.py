@@ -13,6 +13,7 @@ from scipy.optimize import linprog
 from fnequiv.equivalence import mlp
 from fnequiv.equivalence.actions import GroupElement, Move, apply, sample
 from fnequiv.equivalence.checking import compare
+from fnequiv.equivalence.verdicts import Verdict, with_outputs
 from fnequiv.symmetry import Axis, Block, SymmetrySpec
 
 PAIRS = int(os.environ.get("FNEQUIV_PAIRS", "1000"))  # FNEQUIV_PAIRS=10000 pytest -s -k shares tests/equivalence
@@ -368,6 +369,21 @@ def test_outputs_are_evidence(networks):
         compare(a, b, spec, forward=forward, inputs=inputs[:0])
     with pytest.raises(TypeError, match=r"torch\.Tensor"):
         compare(a, b, spec, forward=forward, inputs=[[1.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("forward", "error", "message"),
+    [
+        (lambda params, inputs: [1.0], TypeError, r"must return a torch\.Tensor"),
+        (lambda params, inputs: inputs[:1], ValueError, r"one output for each of 3 inputs, got \(1, 2\)"),
+        (lambda params, inputs: inputs.sum(), ValueError, r"one output for each of 3 inputs, got \(\)"),
+        (lambda params, inputs: inputs[:, :0], ValueError, r"one output for each of 3 inputs, got \(3, 0\)"),
+        (lambda params, inputs: inputs[:, : 1 + ("b" in params)], ValueError, r"shapes \(3, 1\) and \(3, 2\)"),
+    ],
+)
+def test_functions_that_give_no_outputs_are_refused(forward, error, message):
+    with pytest.raises(error, match=message):
+        with_outputs(Verdict("undecided", ""), {}, {"b": torch.ones(1)}, forward, torch.ones(3, 2))
 
 
 def test_a_verdict_is_no_truth_value(networks):

@@ -109,3 +109,13 @@ def test_without_the_reader_the_error_says_what_to_install(tmp_path, theta, monk
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(ImportError, match=r"fnequiv\[safetensors\]"):
         load(tmp_path / "net.safetensors")
+
+
+def test_files_without_tensors_and_names_without_files(tmp_path):
+    torch.save({}, tmp_path / "none.pt")
+    with pytest.raises(ValueError, match="holds no tensors"):
+        load(tmp_path / "none.pt")
+    (tmp_path / "folder.pt").mkdir()
+    for path in (tmp_path / "folder.pt", tmp_path, tmp_path / "missing.pt", "x" * 5000 + ".pt", "a\0b.pt", ""):
+        with pytest.raises(FileNotFoundError, match="no file at"):
+            load(path)

@@ -154,3 +154,10 @@ def test_rows_that_are_proportional_up_to_rounding_only_are_not_called_exact():
 def test_networks_that_nobody_hears_are_one():
     for left, right in ((1.0, 2.0), (-3.0, 0.0)):
         assert compare_reduced(chain([[left]], [[0.0]]), chain([[right]], [[0.0]]), "tanh").answer == "equivalent"
+
+
+def test_the_tolerance_is_checked_whatever_the_widths():
+    with pytest.raises(ValueError, match="tolerance must be >= 0"):
+        compare_reduced(chain([[1.0]], [[1.0]]), chain([[1.0], [2.0]], [[1.0, 1.0]]), "tanh", tolerance=-1)
+    with pytest.raises(TypeError, match="params must map names to tensors"):
+        reduce(None, "tanh")
