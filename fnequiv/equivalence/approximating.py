@@ -20,7 +20,9 @@ from ..symmetry import SymmetrySpec
 from .arrays import Params, arrays_of
 from .axes import Array, moving
 from .clustering import Clusters
+from .descending import fit
 from .elements import GroupElement
+from .group import compose
 from .matching import Matcher
 from .measuring import Error
 from .piecewise import moved_parts, relative_difference
@@ -32,6 +34,8 @@ from .verdicts import Verdict
 _ROUNDING = 1e-13
 # A scale is rounded, its power, the product and the quotient.
 _ROUNDINGS = 4
+# Scales are fitted in so many passes: they start close.
+_MOST_FITS = 20
 # The search through ties reads every entry once a refinement; beyond so many reads it stops.
 _MOST_READS = 10_000_000
 
@@ -76,12 +80,15 @@ class _Question:
         if matcher.element is None:
             return None
         found = self._verified(matcher.element)
-        if found is not None or not matcher.unique or not np.isfinite(self.best):
+        if found is not None or not np.isfinite(self.best):
             return found
-        if any(matcher.excess(name, tensor.numpy()) for name, tensor in self._moved(matcher.element)):
+        if matcher.unique and any(matcher.excess(name, each.numpy()) for name, each in self._moved(matcher.element)):
             text = f"the only candidate, but for its scales, differs from b by {self.best:.3g}"
             return Verdict("not equivalent", text, difference=self.best)
-        return self._pinned(exact, classes_of_element(matcher.element))
+        if self.tolerance and self.spec.continuous_dimension():
+            fitted = self._fitted(matcher.element)
+            return None if fitted is None else self._verified(fitted)
+        return self._pinned(exact, classes_of_element(matcher.element)) if matcher.unique else None
 
     def by_clusters(self, exact: Exact | None, max_nodes: int) -> Verdict | None:
         """Decide by entries that may be equal."""
@@ -119,6 +126,16 @@ class _Question:
     def _moved(self, element: GroupElement) -> Iterator[tuple[str, torch.Tensor]]:
         # float64 holds every smaller dtype, so rounding to those shows up as a difference, not as noise of float64.
         return ((name, tensor.cpu()) for name, tensor in moved_parts(self.a, self.spec, element, torch.float64))
+
+    def _fitted(self, element: GroupElement) -> GroupElement | None:
+        """Return the element with the scales at which all entries agree best: a largest entry alone is as far off."""
+        peaks = {name: peak_of(array) or 1.0 for name, array in self.right.items()}
+        moved = {name: tensor.numpy() / peaks[name] for name, tensor in self._moved(element)}
+        wanted = {name: array / np.float64(peaks[name]) for name, array in self.right.items()}
+        try:
+            return compose(fit(moved, wanted, self.spec, most=_MOST_FITS), element)
+        except ValueError:  # scales that leave the range of float64
+            return None
 
     def _verified(self, element: GroupElement) -> Verdict | None:
         """Return the verdict if g·a is b within the tolerance, or bit for bit in the networks' own dtype."""

@@ -147,8 +147,10 @@ def _step(
     return GroupElement(moves)
 
 
-def fit(a: Mapping[str, FloatArray], b: Mapping[str, FloatArray], spec: SymmetrySpec) -> GroupElement:
-    """Return the scales, and nothing else, that bring a closer to b: a local least of the distance.
+def fit(
+    a: Mapping[str, FloatArray], b: Mapping[str, FloatArray], spec: SymmetrySpec, *, most: int = _MOST_PASSES
+) -> GroupElement:
+    """Return the scales, and nothing else, that bring a closer to b, after ``most`` passes or at a local least.
 
     Examples
     --------
@@ -160,25 +162,32 @@ def fit(a: Mapping[str, FloatArray], b: Mapping[str, FloatArray], spec: Symmetry
     current, total = dict(a), {block.name: np.ones(block.size) for block in spec.blocks}
     free = [block for block in spec.blocks if block.scales and block.degree]
     change, passes = np.inf if free else 0.0, 0
-    while change > _SETTLED and passes < _MOST_PASSES:
-        change, passes = 0.0, passes + 1
-        for block in free:
-            slope, curvature = np.zeros(block.size), np.zeros(block.size)
-            for axis in (axis for axis in block.axes if power(block, axis)):
-                ours, theirs = (rows(arrays[axis.tensor], axis, block) for arrays in (current, b))
-                slope += power(block, axis) * (ours * (theirs - ours)).sum(axis=1)
-                curvature += power(block, axis) ** 2 * (ours**2).sum(axis=1)
-            step = np.clip(slope / np.where(curvature > 0, curvature, 1.0), -1.0, 1.0)
-            before = _gaps(current, b, block)
-            for halving in range(_HALVINGS + 1):
-                worse = _gaps(_rescaled(current, block, np.exp(step)), b, block) > before
-                step[worse] *= 0.5 if halving < _HALVINGS else 0.0
-                if not worse.any():
-                    break
-            current = _rescaled(current, block, np.exp(step))
-            total[block.name] = total[block.name] * np.exp(step)
-            change = max(change, float(np.abs(step).max()))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        while change > _SETTLED and passes < most:
+            change, passes = 0.0, passes + 1
+            for block in free:
+                step = _step_of_scales(current, b, block)
+                current = _rescaled(current, block, np.exp(step))
+                total[block.name] = total[block.name] * np.exp(step)
+                change = max(change, float(np.abs(step).max()))
     return GroupElement({name: Move(np.arange(len(scales)), scales=scales) for name, scales in total.items()})
+
+
+def _step_of_scales(a: Mapping[str, FloatArray], b: Mapping[str, FloatArray], block: Block) -> FloatArray:
+    """Return how far to move the log of every unit's scale."""
+    slope, curvature = np.zeros(block.size), np.zeros(block.size)
+    for axis in (axis for axis in block.axes if power(block, axis)):
+        ours, theirs = (rows(arrays[axis.tensor], axis, block) for arrays in (a, b))
+        slope += power(block, axis) * (ours * (theirs - ours)).sum(axis=1)
+        curvature += power(block, axis) ** 2 * (ours**2).sum(axis=1)
+    step: FloatArray = np.nan_to_num(np.clip(slope / np.where(curvature > 0, curvature, 1.0), -1.0, 1.0), nan=0.0)
+    before = _gaps(a, b, block)
+    for halving in range(_HALVINGS + 1):
+        worse = ~(_gaps(_rescaled(a, block, np.exp(step)), b, block) <= before)
+        step[worse] *= 0.5 if halving < _HALVINGS else 0.0
+        if not worse.any():
+            break
+    return step
 
 
 def _rescaled(arrays: Mapping[str, FloatArray], block: Block, scales: FloatArray) -> dict[str, FloatArray]:

@@ -185,6 +185,24 @@ def test_verdicts_with_a_tolerance_agree_with_a_linear_program(networks, flavour
     assert answers["equivalent"] >= 3, answers
 
 
+@pytest.mark.parametrize("share", [0.1, 0.6])
+@pytest.mark.parametrize("widths", [(2, 3, 1), (20, 64, 64, 5), (4,) * 6 + (1,)])
+@pytest.mark.parametrize("activation", ["relu", "square"])
+def test_a_rescaled_copy_with_noise_below_the_tolerance_is_recognised(activation, widths, share):
+    """The largest entry of a unit has noise as well: scales from it alone miss the tolerance that all entries meet."""
+    spec, tolerance = mlp.spec(widths, activation), 1e-4
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        a = mlp.init(widths, torch.Generator().manual_seed(seed), dtype=torch.float64)
+        b = apply(a, spec, sample(spec, rng, spread=4.0))
+        for tensor in b.values():
+            reach = share * tolerance * float(tensor.abs().max())
+            tensor += torch.from_numpy(rng.uniform(-reach, reach, tuple(tensor.shape)))
+        verdict = compare(a, b, spec, tolerance=tolerance)
+        check(verdict, a, b, spec, tolerance)
+        assert verdict.answer == "equivalent", str(verdict)
+
+
 # --- many pairs, with the truth known by construction ---------------------------------------------------------------
 
 
