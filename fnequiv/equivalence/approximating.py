@@ -34,6 +34,8 @@ from .verdicts import Verdict
 _ROUNDING = 1e-13
 # A scale is rounded, its power, the product and the quotient.
 _ROUNDINGS = 4
+# Shares of a generous tolerance at which candidates are looked for.
+_SHARES = (0.1, 1e-2, 1e-3, 1e-5)
 # Scales are fitted in so many passes: they start close.
 _MOST_FITS = 20
 # The search through ties reads every entry once a refinement; beyond so many reads it stops.
@@ -53,6 +55,8 @@ def approximate(
         return Verdict("not equivalent", f"tensor {name!r} of b has fewer zeros, and no scale makes 0 anything else")
     exact = exact if tolerance == 0 else None
     found = question.by_rows(exact)
+    if found is None:
+        found = question.by_closer_rows()
     if found is None:
         found = question.by_clusters(exact, max_nodes)
     return question.undecided() if found is None else found
@@ -85,10 +89,21 @@ class _Question:
         if matcher.unique and any(matcher.excess(name, each.numpy()) for name, each in self._moved(matcher.element)):
             text = f"the only candidate, but for its scales, differs from b by {self.best:.3g}"
             return Verdict("not equivalent", text, difference=self.best)
-        if self.tolerance and self.spec.continuous_dimension():
-            fitted = self._fitted(matcher.element)
-            return None if fitted is None else self._verified(fitted)
+        if self.tolerance:
+            return self._verified_when_fitted(matcher.element)
         return self._pinned(exact, classes_of_element(matcher.element)) if matcher.unique else None
+
+    def by_closer_rows(self) -> Verdict | None:
+        """Look for candidates with a part of the tolerance: where that is generous, too many rows are alike."""
+        for share in _SHARES if self.tolerance else ():
+            absolute = {name: share * error for name, error in self.error.absolute.items()}
+            element = Matcher(self.left, self.right, self.spec, Error(absolute, self.error.relative)).element
+            if element is None:
+                continue
+            found = self._verified(element)
+            if found is not None or (found := self._verified_when_fitted(element)) is not None:
+                return found
+        return None
 
     def by_clusters(self, exact: Exact | None, max_nodes: int) -> Verdict | None:
         """Decide by entries that may be equal."""
@@ -127,15 +142,18 @@ class _Question:
         # float64 holds every smaller dtype, so rounding to those shows up as a difference, not as noise of float64.
         return ((name, tensor.cpu()) for name, tensor in moved_parts(self.a, self.spec, element, torch.float64))
 
-    def _fitted(self, element: GroupElement) -> GroupElement | None:
-        """Return the element with the scales at which all entries agree best: a largest entry alone is as far off."""
+    def _verified_when_fitted(self, element: GroupElement) -> Verdict | None:
+        """Verify the element at the scales where all entries agree best: a largest entry alone may be far off."""
+        if not self.spec.continuous_dimension():
+            return None
         peaks = {name: peak_of(array) or 1.0 for name, array in self.right.items()}
-        moved = {name: tensor.numpy() / peaks[name] for name, tensor in self._moved(element)}
         wanted = {name: array / np.float64(peaks[name]) for name, array in self.right.items()}
         try:
-            return compose(fit(moved, wanted, self.spec, most=_MOST_FITS), element)
+            moved = {name: tensor.numpy() / peaks[name] for name, tensor in self._moved(element)}
+            element = compose(fit(moved, wanted, self.spec, most=_MOST_FITS), element)
         except ValueError:  # scales that leave the range of float64
             return None
+        return self._verified(element)
 
     def _verified(self, element: GroupElement) -> Verdict | None:
         """Return the verdict if g·a is b within the tolerance, or bit for bit in the networks' own dtype."""

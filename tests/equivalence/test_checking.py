@@ -203,6 +203,22 @@ def test_a_rescaled_copy_with_noise_below_the_tolerance_is_recognised(activation
         assert verdict.answer == "equivalent", str(verdict)
 
 
+@pytest.mark.parametrize("activation", ["gelu", "tanh", "relu"])
+def test_a_generous_tolerance_does_not_hide_a_close_copy(activation):
+    """At a tolerance of 0.3 nearly all units of a wide network may be partners; at a part of it the right ones are."""
+    widths = (200, 256, 256, 5)
+    spec = mlp.spec(widths, activation)
+    a = mlp.init(widths, torch.Generator().manual_seed(0))
+    b = apply(a, spec, sample(spec, np.random.default_rng(0), spread=2.0))
+    b = {
+        name: tensor * (1 + 1e-4 * torch.rand(tensor.shape, generator=torch.Generator().manual_seed(1)))
+        for name, tensor in b.items()
+    }
+    verdict = compare(a, b, spec, tolerance=0.3)
+    check(verdict, a, b, spec, 0.3)
+    assert verdict.answer == "equivalent", str(verdict)
+
+
 # --- many pairs, with the truth known by construction ---------------------------------------------------------------
 
 
