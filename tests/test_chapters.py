@@ -38,6 +38,13 @@ def test_code_fits_the_page(chapter):
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_cell_fits_a_screen(chapter):
+    fenced = re.findall(r"^```\{code-cell\}.*\n([\s\S]*?)^```", text(chapter), re.MULTILINE)
+    assert len(fenced) == len(cells(chapter))
+    assert [cell for cell in fenced if len(cell.splitlines()) > 30] == []
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
 def test_every_exercise_has_a_solution(chapter):
     exercises = set(re.findall(r"\{exercise\}[^\n]*\n:label: (\S+)", text(chapter)))
     solutions = set(re.findall(r"\{solution(?:-start)?\} (\S+)", text(chapter)))
