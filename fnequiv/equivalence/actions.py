@@ -21,6 +21,7 @@ from .group import compose, identity, invert, sample
 from .parameters import check_out, check_parameters
 from .reordering import empty_like, reorder
 from .rescaling import rescale_
+from .unfolding import fold, unfold
 
 __all__ = ["GroupElement", "Move", "apply", "check_parameters", "compose", "identity", "invert", "sample"]
 
@@ -83,6 +84,22 @@ def apply(
     check_parameters(params, spec)
     if out is not None:
         check_out(out, params)
+    if not spec.cells:
+        return _moved(params, spec.flat, element, out)
+    result = {name: empty_like(tensor) for name, tensor in params.items()} if out is None else dict(out)
+    with torch.no_grad():
+        moved = _moved(unfold(params, spec), spec.flat, element, {n: result[n] for n in spec.pieces if n in result})
+        fold(moved, spec, result)
+    return {name: result[name] for name in params}
+
+
+def _moved(
+    params: Mapping[str, torch.Tensor],
+    spec: SymmetrySpec,
+    element: GroupElement,
+    out: Mapping[str, torch.Tensor] | None,
+) -> dict[str, torch.Tensor]:
+    """Return g·θ for a specification without cells, in ``out`` as far as it has a place."""
     orders: dict[tuple[str, int], torch.Tensor] = {}
     moved = {}
     with torch.no_grad():
@@ -93,7 +110,7 @@ def apply(
                 if key not in orders:
                     orders[key] = _order(element[block.name], axis.repeat).to(tensor.device)
                 here[axis.axis] = orders[key]
-            moved[name] = empty_like(tensor) if out is None else out[name]
+            moved[name] = out[name] if out and name in out else empty_like(tensor)
             reorder(tensor, here, moved[name])
         if any(move.flips or move.rescales for move in element.moves.values()):
             rescale_(moved, spec, element)

@@ -161,7 +161,8 @@ def check_element(element: GroupElement, spec: SymmetrySpec) -> None:
     TypeError
         If ``element`` is no :class:`GroupElement` or ``spec`` no :class:`~fnequiv.symmetry.SymmetrySpec`.
     ValueError
-        If it moves other blocks or sizes than those of ``spec``, or flips or rescales a block that does not allow it.
+        If it moves other blocks or sizes than those of ``spec``, flips or rescales a block that does not allow it, or
+        moves a nested block otherwise than the block that it lies within.
 
     Examples
     --------
@@ -180,6 +181,8 @@ def check_element(element: GroupElement, spec: SymmetrySpec) -> None:
         raise ValueError(f"the element moves blocks {list(element.moves)}, the specification has {names}")
     for block in spec.blocks:
         _check_move(element[block.name], block)
+        if block.within is not None:
+            _check_runs(element[block.name], block, element[block.within])
 
 
 def check_spec(spec: SymmetrySpec) -> None:
@@ -195,6 +198,16 @@ def _check_move(move: Move, block: Block) -> None:
         raise ValueError(f"block {block.name!r} is of kind {block.kind!r}: its units cannot be flipped")
     if move.rescales and not block.scales:
         raise ValueError(f"block {block.name!r} is of kind {block.kind!r}: its units cannot be rescaled")
+
+
+def _check_runs(move: Move, block: Block, parent: Move) -> None:
+    """Raise unless the runs of a nested block move as its parent's units do."""
+    run = block.size // block.groups
+    if (move.permutation.reshape(block.groups, run) // run != parent.permutation[:, None]).any():
+        raise ValueError(
+            f"block {block.name!r} lies within {block.within!r}: its runs of {run} units must move as the units there "
+            f"do, {_short(parent.permutation)}, got {_short(move.permutation)}"
+        )
 
 
 def _integers(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:

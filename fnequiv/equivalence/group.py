@@ -47,6 +47,8 @@ def sample(
 ) -> GroupElement:
     """Draw an element: uniform permutations and signs, scales log-uniform on [1/spread, spread].
 
+    Nested blocks are drawn uniformly from the wreath product: their runs move as the block that they lie within.
+
     Parameters
     ----------
     spec
@@ -76,9 +78,13 @@ def sample(
     if spread < 1:
         raise ValueError(f"spread must be >= 1, got {spread}: 4.0 draws scales from 1/4 to 4")
     rng = _as_numpy(generator)
-    moves = {}
+    moves: dict[str, Move] = {}
     for block in spec.blocks:
         permutation = rng.permutation(block.size)
+        if block.within is not None:  # runs go where the parent's units go, and are shuffled inside
+            run = block.size // block.groups
+            inside = rng.permuted(np.tile(np.arange(run), (block.groups, 1)), axis=1)
+            permutation = (moves[block.within].permutation[:, None] * run + inside).ravel()
         signs = rng.choice((-1.0, 1.0), block.size) if block.signs else None
         scales = np.exp(rng.uniform(-1, 1, block.size) * np.log(spread)) if block.scales else None
         moves[block.name] = Move(permutation, signs, scales)

@@ -43,8 +43,9 @@ def check_parameters(params: Mapping[str, torch.Tensor], spec: SymmetrySpec) -> 
     floating = {name: tensor for name, tensor in params.items() if tensor.is_floating_point()}
     if any(device.type == "meta" for _, device in _one_kind(floating.values())):
         raise ValueError("the tensors are on the meta device and hold no numbers: load the parameters first")
-    for name, places in spec.places.items():
-        if places and name not in floating:
+    cut = {cell.name: cell.tensor for cell in spec.cells}
+    for name in (cut.get(piece, piece) for piece, places in spec.places.items() if places):
+        if name not in floating:
             raise TypeError(f"tensor {name!r} must be floating point, got {params[name].dtype}")
     _check_finite(floating)
 

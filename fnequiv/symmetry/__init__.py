@@ -11,6 +11,7 @@ Chapter: "Functional equivalence". Nothing here imports torch: a specification i
 """
 
 from .blocks import KINDS, ROLES, Axis, Block, kind_of
+from .cells import Cell
 from .spec import SymmetrySpec
 
-__all__ = ["KINDS", "ROLES", "Axis", "Block", "SymmetrySpec", "kind_of"]
+__all__ = ["KINDS", "ROLES", "Axis", "Block", "Cell", "SymmetrySpec", "kind_of"]

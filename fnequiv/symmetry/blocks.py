@@ -87,19 +87,28 @@ class Block:
     say what the activation does to them: behind an even activation a flip needs no answer on the way out,
     behind one with σ(λz) = λ^degree σ(z) the way out is divided by λ^degree.
 
+    A *nested* block lies ``within`` another, whose size is ``groups``: its units come in that many runs of consecutive
+    units, and run g belongs to unit g of the parent. A permutation moves the runs as the parent moves its units, and is
+    free inside each: the wreath product S_m ≀ S_groups with m = size / groups (the dimensions of an attention's heads).
+    For m = 1 it ties two permutations and leaves signs and scales apart. ``mixing`` counts continuous dimensions that
+    mix units of a run (GL(m) has m² of them, of which the scales are m); they are counted, and no element moves them.
+
     Raises
     ------
     TypeError
-        If ``name`` is no string, ``axes`` hold anything but :class:`Axis`, ``size`` or ``degree`` is no integer, or
-        ``even`` no bool.
+        If ``name`` is no string, ``axes`` hold anything but :class:`Axis`, ``size``, ``degree``, ``groups`` or
+        ``mixing`` is no integer, or ``even`` no bool.
     ValueError
-        If the size is below 1 or above 2^63 - 1, the degree negative, the kind unknown, or an axis is listed twice.
+        If the size is below 1 or above 2^63 - 1, the degree negative, the kind unknown, an axis is listed twice, the
+        size is no multiple of ``groups``, or there are groups without a block to lie within.
 
     Examples
     --------
     >>> hidden = Block("layer1", 3, "signed", (Axis("0.weight", 0, "in"), Axis("2.weight", 1, "out")))
     >>> hidden.order()  # 3! permutations times 2^3 signs
     48
+    >>> Block("heads.qk", 6, "permutation", (), within="heads", groups=2).order()  # (3!)^2; "heads" has its own 2!
+    36
     """
 
     name: str
@@ -108,6 +117,9 @@ class Block:
     axes: tuple[Axis, ...]
     even: bool = False
     degree: int = 1
+    within: str | None = None
+    groups: int = 1
+    mixing: int = 0
 
     def __post_init__(self) -> None:
         _check_name("a block needs a name", self.name)
@@ -117,6 +129,22 @@ class Block:
             raise ValueError(f"kind must be one of {KINDS}, got {shown(self.kind)} for block {self.name!r}")
         check_bool(f"even of block {self.name!r}", self.even)
         object.__setattr__(self, "axes", self._checked_axes())
+        object.__setattr__(self, "mixing", check_integer(f"mixing of block {self.name!r}", self.mixing, minimum=0))
+        self._check_nesting()
+
+    def _check_nesting(self) -> None:
+        object.__setattr__(self, "groups", check_length(f"groups of block {self.name!r}", self.groups))
+        if self.within is not None:
+            _check_name(f"block {self.name!r} lies within a block, whose name it needs", self.within)
+        elif self.groups > 1:
+            raise ValueError(
+                f"block {self.name!r} has {self.groups} groups: name the block that moves them in `within`"
+            )
+        if self.size % self.groups:
+            raise ValueError(
+                f"size of block {self.name!r} must be a multiple of its groups, got {self.size} units in "
+                f"{self.groups} groups"
+            )
 
     def _checked_axes(self) -> tuple[Axis, ...]:
         iterable = isinstance(self.axes, Iterable) and not isinstance(self.axes, Mapping)
@@ -164,6 +192,8 @@ class Block:
     def order(self) -> int:
         """Return the exact order of the discrete group: d! permutations, times 2^d if units may be flipped.
 
+        Of a nested block it is (m!)^groups: what moves its groups is counted for the block that it lies within.
+
         Raises
         ------
         ValueError
@@ -174,11 +204,13 @@ class Block:
                 f"size of block {self.name!r} must be <= {_LARGEST_FACTORIAL} for an exact order, got {self.size}: "
                 "use log_order()"
             )
-        return math.factorial(self.size) * (2**self.size if self.signs else 1)
+        runs = math.factorial(self.size // self.groups) ** self.groups
+        return runs * (2**self.size if self.signs else 1)
 
     def log_order(self) -> float:
         """Return the log of :meth:`order`, in nats, for any size."""
-        return math.lgamma(self.size + 1) + (self.size * math.log(2) if self.signs else 0.0)
+        runs = self.groups * math.lgamma(self.size // self.groups + 1)
+        return runs + (self.size * math.log(2) if self.signs else 0.0)
 
 
 def _check_name(rule: str, name: object) -> None:

@@ -9,14 +9,17 @@ Theorem: Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "Functional equ
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from ..validation import check_bool, shown
-from .blocks import Axis, Block, check_length, kind_of
+from .blocks import Axis, Block, kind_of
+from .cells import Cell, check_cells
+from .normal import normalised
+from .shapes import check_mapping, check_shape, not_a_shape, several
 
 
 @dataclass(frozen=True)
@@ -29,16 +32,22 @@ class SymmetrySpec:
         The blocks, each acting on its own axes; no axis belongs to two blocks.
     shapes
         Shape of every tensor by name, moved or not, so that a parameter set of another network is recognised.
+    cells
+        Pieces of tensors with axes of their own (:class:`~fnequiv.symmetry.cells.Cell`), which blocks name as they name
+        tensors. The cells of a tensor cover each of its entries once.
+    notes
+        Sentences for the reader, shown by :meth:`table`: what was left unmoved, and why. They are not compared.
 
     A specification is a value: neither its blocks nor its shapes can be changed. It can be pickled and copied.
 
     Raises
     ------
     TypeError
-        If ``blocks`` hold anything but :class:`Block`, or ``shapes`` do not map names to tuples of integers.
+        If ``blocks`` hold anything but :class:`Block`, ``cells`` anything but cells, ``notes`` anything but strings, or
+        ``shapes`` do not map names to tuples of integers.
     ValueError
-        If a size in a shape is negative or above 2^63 - 1, two blocks share a name or an axis, or a block does not fit
-        the shape of a tensor it names.
+        If a size in a shape is negative or above 2^63 - 1, two blocks share a name or an axis, a block does not fit
+        the shape of a tensor it names or lies within none that stands before it, or cells overlap or leave gaps.
 
     Examples
     --------
@@ -50,22 +59,28 @@ class SymmetrySpec:
 
     blocks: tuple[Block, ...]
     shapes: Mapping[str, tuple[int, ...]] = field(hash=False)
+    cells: tuple[Cell, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    pieces: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        iterable = isinstance(self.blocks, Iterable) and not isinstance(self.blocks, Mapping)
-        blocks = tuple(self.blocks) if iterable else ()
-        if not iterable or not all(isinstance(block, Block) for block in blocks):
-            raise TypeError(f"blocks must be a tuple of Block, got {shown(self.blocks)}")
-        object.__setattr__(self, "blocks", blocks)
-        _check_mapping(self.shapes)
-        shapes = {name: _check_shape(name, shape) for name, shape in self.shapes.items()}
+        for name, kind in (("blocks", Block), ("cells", Cell), ("notes", str)):
+            object.__setattr__(self, name, several(name, getattr(self, name), kind))
+        check_mapping(self.shapes)
+        shapes = {name: check_shape(name, shape) for name, shape in self.shapes.items()}
         object.__setattr__(self, "shapes", MappingProxyType(shapes))
+        object.__setattr__(self, "pieces", MappingProxyType(check_cells(self.cells, shapes)))
         owners: dict[tuple[str, int], str] = {}
-        names: set[str] = set()
+        sizes: dict[str, int] = {}
         for block in self.blocks:
-            if block.name in names:
+            if block.name in sizes:
                 raise ValueError(f"two blocks are named {block.name!r}: give every block its own name")
-            names.add(block.name)
+            if block.within is not None and sizes.get(block.within) != block.groups:
+                raise ValueError(
+                    f"block {block.name!r} has {block.groups} groups within {block.within!r}: a block of that name and "
+                    f"size must stand before it, got {sizes}"
+                )
+            sizes[block.name] = block.size
             for axis in block.axes:
                 self._check_axis(block, axis)
                 owner = owners.setdefault((axis.tensor, axis.axis), block.name)
@@ -77,11 +92,37 @@ class SymmetrySpec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy as the call that made it: a read-only mapping does not pickle, a dict does."""
-        return SymmetrySpec, (self.blocks, dict(self.shapes))
+        return SymmetrySpec, (self.blocks, dict(self.shapes), self.cells, self.notes)
+
+    @cached_property
+    def flat(self) -> SymmetrySpec:
+        """The specification of the pieces as tensors of their own, with no cells and no block within another.
+
+        Its group is larger where blocks are nested: it moves units of a run apart.
+        :func:`fnequiv.equivalence.unfolding.unfold` adds what keeps them together.
+
+        Examples
+        --------
+        >>> heads = (Block("h", 2, "permutation", ()), Block("h.v", 4, "permutation", (), within="h", groups=2))
+        >>> spec = SymmetrySpec(heads, {"w": (2, 3)})
+        >>> spec.order(), spec.flat.order()
+        (8, 48)
+        """
+        if not self.cells and all(block.within is None for block in self.blocks):
+            return self
+        blocks = (replace(block, within=None, groups=1, mixing=0) for block in self.blocks)
+        return SymmetrySpec(tuple(blocks), self.pieces)
+
+    def normalised(self) -> SymmetrySpec:
+        """Return the same group with names and order made from what the blocks act on, so that ``==`` compares groups.
+
+        See :mod:`fnequiv.symmetry.normal` for what it makes one.
+        """
+        return normalised(self)
 
     @cached_property
     def places(self) -> Mapping[str, tuple[tuple[Axis, Block], ...]]:
-        """For every tensor, moved or not, the axes that blocks act on and their blocks.
+        """For every piece (a tensor that is not cut, or a cell), moved or not, the axes that blocks act on, and these.
 
         Examples
         --------
@@ -89,16 +130,17 @@ class SymmetrySpec:
         >>> {name: [(axis.axis, block.name) for axis, block in places] for name, places in spec.places.items()}
         {'w': [(0, 'h')], 'counter': []}
         """
-        places: dict[str, list[tuple[Axis, Block]]] = {name: [] for name in self.shapes}
+        places: dict[str, list[tuple[Axis, Block]]] = {name: [] for name in self.pieces}
         for block in self.blocks:
             for axis in block.axes:
                 places[axis.tensor].append((axis, block))
         return MappingProxyType({name: tuple(pairs) for name, pairs in places.items()})
 
     def _check_axis(self, block: Block, axis: Axis) -> None:
-        shape = self.shapes.get(axis.tensor)
+        shape = self.pieces.get(axis.tensor)
         if shape is None:
-            raise ValueError(f"block {block.name!r} acts on {axis.tensor!r}, which has no shape: add it to shapes")
+            cut = ", since it is cut: name one of its cells" if axis.tensor in self.shapes else ": add it to shapes"
+            raise ValueError(f"block {block.name!r} acts on {axis.tensor!r}, which has no shape{cut}")
         if axis.axis >= len(shape) or shape[axis.axis] != block.size * axis.repeat:
             raise ValueError(
                 f"block {block.name!r} needs size x repeat = {block.size} x {axis.repeat} entries on axis {axis.axis} "
@@ -134,10 +176,14 @@ class SymmetrySpec:
         """
         check_bool("signs", signs), check_bool("scales", scales)
         blocks = [
-            replace(block, kind=kind_of(signs=signs and block.signs, scales=scales and block.scales))
+            replace(
+                block,
+                kind=kind_of(signs=signs and block.signs, scales=scales and block.scales),
+                mixing=block.mixing if scales else 0,
+            )
             for block in self.blocks
         ]
-        return SymmetrySpec(tuple(blocks), self.shapes)
+        return replace(self, blocks=tuple(blocks))
 
     def order(self) -> int:
         """Return the exact order of the discrete group: Π d_l! (permutations) times Π 2^{d_l} (flips).
@@ -154,8 +200,8 @@ class SymmetrySpec:
         return math.fsum(block.log_order() for block in self.blocks)
 
     def continuous_dimension(self) -> int:
-        """Return the number of free scales: the dimension of the group's continuous part."""
-        return sum(block.size for block in self.blocks if block.scales)
+        """Return the dimension of the group's continuous part: free scales, and what blocks say of ``mixing``."""
+        return sum(block.size for block in self.blocks if block.scales) + sum(block.mixing for block in self.blocks)
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Raise unless ``shapes`` are those of this specification's network.
@@ -167,10 +213,10 @@ class SymmetrySpec:
         ValueError
             Naming the tensors that are missing, unknown or of another shape.
         """
-        _check_mapping(shapes)
+        check_mapping(shapes)
         for name, shape in shapes.items():
             if not isinstance(shape, (tuple, list)):
-                raise TypeError(_not_a_shape(name, shape))
+                raise TypeError(not_a_shape(name, shape))
         missing = [name for name in self.shapes if name not in shapes]
         unknown = [name for name in shapes if name not in self.shapes]
         if missing or unknown:
@@ -185,32 +231,17 @@ class SymmetrySpec:
                 )
 
     def table(self) -> str:
-        """Return a readable table: one line a block, then the group's size."""
+        """Return a readable table: one line a block, then the group's size, then the notes."""
         rows = [("block", "units", "kind", "log order", "acts on")]
         for block in self.blocks:
             places = ", ".join(f"{axis.tensor}[{axis.axis}]" for axis in block.axes)
-            rows.append((block.name, str(block.size), block.kind, f"{block.log_order():.4g}", places))
+            units = str(block.size) if block.groups == 1 else f"{block.groups} x {block.size // block.groups}"
+            name = block.name if block.within is None else f"{block.name} (in {block.within})"
+            rows.append((name, units, block.kind, f"{block.log_order():.4g}", places))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4]]) for row in rows]
         lines.append(f"log order {self.log_order():.6g} nats, continuous dimension {self.continuous_dimension()}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
     def __str__(self) -> str:
         return self.table()
-
-
-def _check_mapping(shapes: object) -> None:
-    if not isinstance(shapes, Mapping):
-        raise TypeError(f"shapes must map the tensors' names to their shapes, got {shown(shapes)}")
-
-
-def _check_shape(name: object, shape: object) -> tuple[int, ...]:
-    if not isinstance(name, str):
-        raise TypeError(f"shapes must map names to shapes, got the name {shown(name)}: names are strings")
-    if not isinstance(shape, (tuple, list)):
-        raise TypeError(_not_a_shape(name, shape))
-    return tuple(check_length(f"size of {name!r}", size, minimum=0) for size in shape)
-
-
-def _not_a_shape(name: object, shape: object) -> str:
-    return f"shape of {shown(name)} must be a tuple of integers, got {type(shape).__name__}: pass tuple(tensor.shape)"
