@@ -4,8 +4,8 @@ Notation. Wanted is the g that makes Σ_T |b_T - (g·a)_T|² least over the tens
 certain; *weight matching* improves one block after the other. With the other blocks held, the best permutation of a
 block is a linear assignment: maximise Σ_i G[i, π(i)], where G[i, j] is the inner product of what unit i of b and unit
 j of a own. A flip takes |G| and its sign. Where units may be rescaled both networks are balanced first (every unit
-gets the scale at which its entries have the least sum of squares), matched, brought back, and their scales fitted.
-*Activation matching* takes for G the inner products of the units' outputs on given inputs.
+gets the scale at which its entries have the least sum of squares), matched, and brought back. *Activation matching*
+takes for G the inner products of the units' outputs on given inputs.
 
 Sources: Ainsworth et al. (2023), weight and activation matching; the group is that of Proposition 1 of Shen (2024).
 To decide whether two networks are *equal* up to the group use :mod:`fnequiv.equivalence.checking`. Chapter: "Telling
@@ -14,7 +14,7 @@ networks apart".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -25,19 +25,22 @@ import torch
 from tqdm import tqdm
 
 from ..symmetry import SymmetrySpec
-from ..validation import check_bool, check_integer, shown
+from ..validation import check_bool, check_integer, check_real, shown
 from .actions import apply
-from .arrays import Params, arrays_of
+from .arrays import Params, array_of, arrays_of
 from .axes import FloatArray
 from .checking import check_pair, compare
 from .descending import balance, descend, distance, fit
 from .elements import GroupElement
-from .group import compose, invert, sample
+from .group import compose, identity, invert, sample
 from .outputs import move_of, outputs_of
 
 # A copy is recognised with this many roundings of its dtype, and with few refinements where units are tied.
 _ROUNDINGS = 32
 _FEW_NODES = 100
+# Scales are fitted to the distance where that leaves less than this share of b's length. Further away the least
+# distance says more of the noise than of the scale: it draws units that are badly matched towards 0.
+_NEAR = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Alignment:
     """The element found, and the distances |b - a| before and |b - g·a| after it (Euclidean, over floating tensors).
 
     ``sweeps`` counts the passes over the blocks of the best start (0: b is a copy of a up to rounding, and its units
-    were matched one by one); ``start`` is its number (0: block by block from the inputs, others: random).
+    were matched one by one); ``start`` is its number (0: block by block from the inputs, others: random, and the
+    number of starts itself: plain weight matching, which a score preferred).
     """
 
     element: GroupElement
@@ -63,6 +67,7 @@ def align(
     starts: int = 1,
     generator: np.random.Generator | torch.Generator | None = None,
     sweeps: int = 100,
+    score: Callable[[dict[str, torch.Tensor]], npt.ArrayLike] | None = None,
     executor: Executor | None = None,
     progress: bool = False,
 ) -> Alignment:
@@ -80,6 +85,10 @@ def align(
         Needed for more than one start.
     sweeps
         Most passes over all blocks a start; a start ends with the first that improves nothing.
+    score
+        Judges a moved network g·a, every tensor by name, the loss of its average with b, say. Returned is what scores
+        least among all starts and plain weight matching (permutations alone, in the given weights, from the units as
+        they are); if left out, the start with the least distance of the balanced weights. Not asked about a copy.
     executor
         Runs the starts; one after the other in this thread if left out.
     progress
@@ -94,12 +103,18 @@ def align(
     ------
     TypeError, ValueError
         If the networks are not two of ``spec`` with equal dtypes, ``starts`` or ``sweeps`` is below 1, more than one
-        start lacks a generator, ``executor`` is none, or ``progress`` is no bool.
+        start lacks a generator, ``score`` is no function or gives no finite number, ``executor`` is none, or
+        ``progress`` is no bool.
 
     Notes
     -----
     A copy up to rounding is found first, by :func:`~fnequiv.equivalence.checking.compare`: there weight matching may
-    stop at a local optimum, and matching units by what they receive does not.
+    stop at a local optimum, and matching units by what they receive does not. Scales bring a unit to the size that
+    its partner has beside balanced weights; for a near copy they are then fitted to the distance.
+
+    Weights alone do not say how the loss runs between two networks that were trained apart: of two matches about as
+    close, either may have the lower barrier, and at times that is plain weight matching. A ``score`` that sees data
+    chooses among them, and what is returned scores no worse than plain weight matching.
     Source: Ainsworth et al. (2023), Algorithm 1, extended by signs, scales and a start that follows the inputs.
 
     Examples
@@ -114,9 +129,12 @@ def align(
     check_integer("starts", starts)
     check_integer("sweeps", sweeps)
     check_bool("progress", progress)
+    if score is not None and not callable(score):
+        raise TypeError(f"score must be a function of a network's tensors by name, got {shown(score)}")
     if executor is not None and not callable(getattr(executor, "map", None)):
         raise TypeError(f"executor must be a concurrent.futures.Executor, got {shown(executor)}")
     check_pair(a, b, spec)
+    whole = a, spec  # what a score sees: counters and masks too
     a, b, spec = _floating(a, spec), _floating(b, spec), _floating_spec(a, spec)
     if starts > 1 and generator is None:
         raise ValueError(f"starts={starts} draws random starts: pass a generator, np.random.default_rng(0) say")
@@ -124,21 +142,35 @@ def align(
     if copy.witness is not None:
         return _report(a, b, spec, copy.witness, 0, 0)
     balanced = [balance(_double(params, spec), spec) for params in (a, b)]
-    left, right = (arrays for arrays, _ in balanced)
     discrete = spec.only(signs=True)
     first: list[GroupElement | None] = [None]
     if generator is not None:
         first += [sample(discrete, generator) for _ in range(starts - 1)]
-    run = partial(descend, left, right, discrete, sweeps)
+    run = partial(descend, balanced[0][0], balanced[1][0], discrete, sweeps)
     results = (executor.map if executor else map)(run, first)
     found = list(tqdm(results, total=len(first), desc="starts", disable=not progress))
-    best = min(range(len(found)), key=lambda number: found[number][1])
-    element = compose(invert(balanced[1][1]), compose(found[best][0], balanced[0][1]))
-    result = _report(a, b, spec, element, found[best][2], best)
+    order = sorted(range(starts), key=lambda number: found[number][1])
+    candidates = []
+    for number in order[:1] if score is None else order:
+        element = compose(invert(balanced[1][1]), compose(found[number][0], balanced[0][1]))
+        candidates.append(_report(a, b, spec, _fitted(a, b, spec, element), found[number][2], number))
+    if score is None:
+        return candidates[0]
+    plain, _, passes = descend(_double(a, spec), _double(b, spec), spec.only(), sweeps, identity(spec))
+    candidates.append(_report(a, b, spec, plain, passes, starts))
+    values = [score(apply(*whole, candidate.element)) for candidate in candidates]
+    scores = [check_real("score", array_of(v) if isinstance(v, torch.Tensor) else v) for v in values]
+    return candidates[scores.index(min(scores))]
+
+
+def _fitted(a: Params, b: Params, spec: SymmetrySpec, element: GroupElement) -> GroupElement:
+    """Return the element with its scales fitted, if that makes a near copy of b."""
     if not spec.continuous_dimension():
-        return result
-    fitted = compose(fit(_double(apply(a, spec, element), spec), _double(b, spec), spec), element)
-    return min(result, _report(a, b, spec, fitted, found[best][2], best), key=lambda alignment: alignment.after)
+        return element
+    target = _double(b, spec)
+    fitted = compose(fit(_double(apply(a, spec, element), spec), target, spec), element)
+    length = distance({name: np.zeros_like(array) for name, array in target.items()}, target)
+    return fitted if _report(a, b, spec, fitted, 0, 0).after < _NEAR * length else element
 
 
 def align_activations(

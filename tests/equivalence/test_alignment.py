@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from fnequiv.equivalence import mlp
 from fnequiv.equivalence.actions import GroupElement, Move, apply, identity, sample
@@ -105,6 +106,64 @@ def test_fitting_never_moves_away_and_ends_where_no_scale_helps(seed):
                 scales[unit] *= factor
                 nearby = GroupElement({**found.moves, block.name: Move(np.arange(block.size), scales=scales)})
                 assert after(nearby) >= after(found) - 1e-5
+
+
+def one_layer_after_the_other(a, b, spec):
+    """Plain weight matching, written anew: permute a layer's units by linear assignment until nothing gets closer."""
+    a, least = dict(a), np.inf
+    while distance(a, b) < least - 1e-9:
+        least = distance(a, b)
+        for layer in range(len(spec.blocks)):
+            into, bias, out = f"{2 * layer}.weight", f"{2 * layer}.bias", f"{2 * layer + 2}.weight"
+            gains = b[into] @ a[into].T + torch.outer(b[bias], a[bias]) + b[out].T @ a[out]
+            order = linear_sum_assignment(gains.numpy(), maximize=True)[1]
+            a |= {into: a[into][order], bias: a[bias][order], out: a[out][:, order]}
+    return a
+
+
+@pytest.mark.parametrize("activation", ["gelu", "tanh", "relu"])
+def test_the_least_score_is_returned_and_plain_weight_matching_is_among_the_scored(networks, activation):
+    spec = mlp.spec((5, 8, 8, 3), activation)
+    chosen = set()
+    for seed in range(8):
+        a, b = networks(spec, seed), networks(spec, 100 + seed)
+        plain = one_layer_after_the_other(a, b, spec)
+        seen = []
+
+        def score(moved, plain=plain, seen=seen):
+            seen.append(distance(moved, plain))
+            return torch.tensor(seen[-1], requires_grad=True)
+
+        found = align(a, b, spec, starts=3, generator=np.random.default_rng(seed), score=score)
+        assert len(seen) == 4
+        assert distance(apply(a, spec, found.element), plain) == min(seen) == pytest.approx(0, abs=1e-12)
+        away = align(a, b, spec, starts=3, generator=np.random.default_rng(seed), score=lambda moved: -score(moved))
+        assert distance(apply(a, spec, away.element), plain) == max(seen)
+        chosen.add(away.start)
+    assert len(chosen) > 1
+    assert 3 not in chosen  # what is furthest from plain weight matching is not plain weight matching
+
+
+def test_a_score_sees_counters_and_masks_too(zoo_spec, networks):
+    a, b = networks(zoo_spec, 0), networks(zoo_spec, 1)
+    names = []
+    align(a, b, zoo_spec, score=lambda moved: names.append(set(moved)) or 0.0)
+    assert all(seen == set(a) for seen in names)
+
+
+def test_far_networks_keep_the_sizes_of_their_partners(networks):
+    """Fitted to the distance, scales of units that are badly matched would shrink."""
+    spec = mlp.spec((5, 16, 3), "relu")
+    b = {
+        name: tensor * size for (name, tensor), size in zip(networks(spec, 1).items(), (5.0, 5.0, 0.2, 1), strict=True)
+    }
+    for seed in range(4):
+        moved = apply(a := networks(spec, 10 + seed), spec, align(a, b, spec).element)
+        ratios = [
+            (torch.cat([net["0.weight"], net["0.bias"][:, None]], 1).norm(dim=1) / net["2.weight"].norm(dim=0)).numpy()
+            for net in (moved, b)
+        ]
+        np.testing.assert_allclose(*ratios, rtol=1e-6)
 
 
 def test_nearly_dead_units_keep_their_scale(networks):
@@ -213,6 +272,12 @@ def test_bad_input(networks):
     outputs = {"layer1": np.ones((4, 3))}
     with pytest.raises(TypeError, match=r"concurrent\.futures\.Executor"):
         align(a, b, spec, executor=3)
+    with pytest.raises(TypeError, match="score must be a function"):
+        align(a, b, spec, score=3)
+    with pytest.raises(ValueError, match="score must be finite, got nan"):
+        align(a, b, spec, score=lambda moved: torch.nan)
+    with pytest.raises(ValueError, match="score must be one number"):
+        align(a, b, spec, score=lambda moved: moved["0.bias"])
     with pytest.raises(TypeError, match="progress must be"):
         align(a, b, spec, progress="yes")
     for wrong in ({}, None, [1.0], {**outputs, "layer9": np.ones((4, 3))}):
