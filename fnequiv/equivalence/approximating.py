@@ -11,7 +11,7 @@ Theorem: Definition 1 and Examples 1-3 of Shen (2024). Chapter: "Telling network
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -47,10 +47,19 @@ Exact = Callable[[], Verdict]
 
 
 def approximate(
-    a: Params, b: Params, spec: SymmetrySpec, tolerance: float, exact: Exact | None, max_nodes: int
+    a: Params,
+    b: Params,
+    spec: SymmetrySpec,
+    tolerance: float,
+    exact: Exact | None,
+    max_nodes: int,
+    rigid: Collection[str] = (),
 ) -> Verdict:
-    """Return the verdict up to scales and rounding; ``exact`` is given if permutations and flips alone cannot do it."""
-    question = _Question(a, b, spec, tolerance)
+    """Return the verdict up to scales and rounding; ``exact`` is given if permutations and flips alone cannot do it.
+
+    Of the tensors in ``rigid``, memberships say, no entry may be off, whatever the tolerance.
+    """
+    question = _Question(a, b, spec, tolerance, rigid)
     if tolerance == 0 and (name := _more_nonzeros(question.left, question.right)):
         return Verdict("not equivalent", f"tensor {name!r} of b has fewer zeros, and no scale makes 0 anything else")
     exact = exact if tolerance == 0 else None
@@ -65,15 +74,15 @@ def approximate(
 class _Question:
     """Two networks as arrays, and the difference of the best candidate so far."""
 
-    def __init__(self, a: Params, b: Params, spec: SymmetrySpec, tolerance: float) -> None:
+    def __init__(self, a: Params, b: Params, spec: SymmetrySpec, tolerance: float, rigid: Collection[str]) -> None:
         fixed = (relative_difference(a[name], b[name]) for name in spec.shapes if not spec.places[name])
         self.fixed = max(fixed, default=0.0)  # of tensors that no element moves
         self.spec = moving(spec)
         self.a, self.b = ({name: params[name].detach() for name in self.spec.shapes} for params in (a, b))
         self.left, self.right = (arrays_of(params, self.spec) for params in (self.a, self.b))
-        self.tolerance, self.best = tolerance, float("inf")
+        self.tolerance, self.rigid, self.best = tolerance, rigid, float("inf")
         self.eps = max((torch.finfo(tensor.dtype).eps for tensor in self.b.values()), default=0.0)
-        absolute = {name: tolerance * peak_of(array) for name, array in self.right.items()}
+        absolute = {name: tolerance * (name not in rigid) * peak_of(array) for name, array in self.right.items()}
         self.error = Error(absolute, _ROUNDING + (0.0 if tolerance else _ROUNDINGS * self.eps))
 
     def by_rows(self, exact: Exact | None) -> Verdict | None:
@@ -158,14 +167,14 @@ class _Question:
     def _verified(self, element: GroupElement) -> Verdict | None:
         """Return the verdict if g·a is b within the tolerance, or bit for bit in the networks' own dtype."""
         try:
-            gap = max(relative_difference(tensor, self.b[name].cpu()) for name, tensor in self._moved(element))
+            gaps = {n: relative_difference(tensor, self.b[n].cpu()) for n, tensor in self._moved(element)}
         except ValueError:  # scales that leave the range of float64: no candidate
             return None
-        gap = max(gap, self.fixed)
+        gap = max([self.fixed, *gaps.values()])
         if self.tolerance == 0 and gap > 0 and self._bit_for_bit(element):
             gap = 0.0
         self.best = min(self.best, gap)
-        if gap > self.tolerance:
+        if gap > self.tolerance or any(gaps.get(name) for name in self.rigid):
             return None
         size = f"up to {gap:.3g}" if gap else "bit for bit"
         return Verdict("equivalent", f"the witness turns a into b {size}", element, gap)

@@ -29,7 +29,9 @@ from .elements import GroupElement, Move, check_spec
 from .group import compose, invert
 from .labelling import Labelling, label_arrays
 from .measuring import Sizes, exact
+from .memberships import gathered, lift, lifted
 from .parameters import check_parameters
+from .unfolding import unfold
 
 
 def canonicalize(params: Params, spec: SymmetrySpec, *, max_nodes: int = 10_000) -> dict[str, torch.Tensor]:
@@ -94,11 +96,13 @@ def label(params: Params, spec: SymmetrySpec, *, max_nodes: int = 10_000) -> Lab
     check_integer("max_nodes", max_nodes)
     check_spec(spec)
     check_parameters(params, spec)
-    return label_checked(params, spec, max_nodes=max_nodes)
+    flat = lifted(spec)
+    found = label_checked(lift(params, spec), flat, max_nodes=max_nodes)
+    return found if flat is spec else replace(found, element=gathered(found.element, spec))
 
 
 def label_checked(params: Params, spec: SymmetrySpec, *, max_nodes: int) -> Labelling:
-    """Return the labelling of parameters that have been checked: once more would take as long as the labelling."""
+    """Return the labelling of checked parameters without cells and nested blocks (see :func:`memberships.lift`)."""
     spec = moving(spec)
     arrays = arrays_of(params, spec)
     if not any(block.scales for block in spec.blocks):
@@ -154,7 +158,8 @@ def sort_biases(params: Params, spec: SymmetrySpec) -> dict[str, torch.Tensor]:
     """Return the paper's representative: the units of every block in the order of their biases.
 
     Where biases are distinct it is one network an orbit under permutations. Where two are equal (all of them, in a
-    network without training or without biases) the order of those units stays as it was found.
+    network without training or without biases) the order of those units stays as it was found. Units of a nested block
+    are sorted run by run, and its runs go where the parent's units go; a run of one unit needs no bias.
 
     Raises
     ------
@@ -175,10 +180,15 @@ def sort_biases(params: Params, spec: SymmetrySpec) -> dict[str, torch.Tensor]:
     """
     check_spec(spec)
     check_parameters(params, spec)
-    moves = {}
+    with torch.no_grad():
+        pieces = unfold(params, spec)
+    moves: dict[str, Move] = {}
     for block in spec.blocks:
-        bias = next((axis for axis in block.axes if axis.role == "in" and len(spec.shapes[axis.tensor]) == 1), None)
+        bias = next((axis for axis in block.axes if axis.role == "in" and len(spec.pieces[axis.tensor]) == 1), None)
+        if block.within is not None and block.size == block.groups:
+            moves[block.name] = moves[block.within]
+            continue
         if bias is None or bias.repeat != 1:
             raise ValueError(f"block {block.name!r} has no bias to sort: use canonicalize")
-        moves[block.name] = Move(np.argsort(array_of(params[bias.tensor]), kind="stable"))
-    return apply(params, spec, GroupElement(moves))
+        moves[block.name] = Move(np.argsort(array_of(pieces[bias.tensor]), kind="stable"))
+    return apply(params, spec, gathered(GroupElement(moves), spec))

@@ -6,13 +6,17 @@ scales and rounding by matching units (:mod:`fnequiv.equivalence.approximating`)
 
 A network may also equal another by a coincidence that is no element of the group (a neuron split in two, say): "not
 equivalent" speaks of the group alone. :func:`~fnequiv.equivalence.reduction.reduce` removes the usual such
-coincidences.
+coincidences. Nor do elements mix units: where a block's :attr:`~fnequiv.symmetry.Block.mixing` counts a group of
+matrices, as GL(d_k) for the dimensions of an attention's head, two networks that differ by such a matrix are *not
+equivalent* here, though they are one function; the reason says so.
 
 Theorem: Definition 1 and Proposition 1 of Shen (2024). Chapter: "Telling networks apart".
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -26,6 +30,7 @@ from .axes import power
 from .canonical import label_checked
 from .elements import GroupElement, check_spec
 from .group import compose, invert
+from .memberships import lift, lifted, memberships
 from .parameters import check_parameters
 from .piecewise import moved_parts, relative_difference
 from .searching import TooManyTiesError
@@ -94,7 +99,8 @@ def compare(
     check_pair(a, b, spec)
     if (forward is None) != (inputs is None):
         raise ValueError("forward and inputs go together: pass both or neither")
-    verdict = _decide(a, b, spec, tolerance, max_nodes)
+    verdict = _decide(lift(a, spec), lift(b, spec), lifted(spec), tolerance, max_nodes, memberships(spec))
+    verdict = _without_mixing(verdict, spec)
     return verdict if forward is None or inputs is None else with_outputs(verdict, a, b, forward, inputs)
 
 
@@ -120,7 +126,19 @@ def check_pair(a: Params, b: Params, spec: SymmetrySpec) -> None:
             )
 
 
-def _decide(a: Params, b: Params, spec: SymmetrySpec, tolerance: float, max_nodes: int) -> Verdict:
+def _without_mixing(verdict: Verdict, spec: SymmetrySpec) -> Verdict:
+    """Add to a "not equivalent" what it does not speak of: matrices that mix the units of a run."""
+    mixed = [block.name for block in spec.blocks if block.mixing]
+    if verdict.answer != "not equivalent" or not mixed:
+        return verdict
+    text = f"under permutations, signs and scales; a mixing of the units of {', '.join(mixed)} was not looked for"
+    return replace(verdict, reason=f"{verdict.reason} ({text})")
+
+
+def _decide(
+    a: Params, b: Params, spec: SymmetrySpec, tolerance: float, max_nodes: int, rigid: Collection[str]
+) -> Verdict:
+    """Decide for a specification without cells and nested blocks; tensors in ``rigid`` must agree bit for bit."""
     if fixed := _fixed_difference(a, b, spec, tolerance):
         return Verdict("not equivalent", fixed)
     discrete = spec.only(signs=True)
@@ -140,7 +158,7 @@ def _decide(a: Params, b: Params, spec: SymmetrySpec, tolerance: float, max_node
             return exact()
     if other := _other_numbers(a, b, spec, tolerance):
         return Verdict("not equivalent", other, difference=exact().difference if exact else None)
-    return approximate(a, b, spec, tolerance, exact, max_nodes)
+    return approximate(a, b, spec, tolerance, exact, max_nodes, rigid)
 
 
 def _fixed_difference(a: Params, b: Params, spec: SymmetrySpec, tolerance: float) -> str | None:

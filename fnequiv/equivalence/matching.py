@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..symmetry import Block, SymmetrySpec
+from ..symmetry import ROLES, Block, SymmetrySpec
 from .axes import Array, FloatArray, along, power
 from .elements import GroupElement, Move
 from .features import Features, Progress
@@ -87,7 +87,7 @@ class Matcher:
     def _settle_all(self) -> None:
         waiting, progress = list(self.spec.blocks), self.progress
         while waiting and self.obstruction is None:
-            ready = next((block for role in ("in", "out") for block in waiting if progress.known(block, role)), None)
+            ready = self._ready(waiting)
             if ready is None or not self._settle(ready):
                 return
             waiting.remove(ready)
@@ -96,10 +96,17 @@ class Matcher:
                 self._settle_by_exits(self.spec.block(name), group)
             progress.waiting[name][:] = False
 
+    def _ready(self, waiting: list[Block]) -> Block | None:
+        """Return a block about which something is known, one with its whole way in if there is such a block."""
+        ways_in = {block.name: [axis for axis in block.axes if axis.role == "in"] for block in waiting}
+        known = self.progress.known
+        whole = (block for block in waiting if ways_in[block.name] and known(block, "in") == ways_in[block.name])
+        return next(whole, next((block for role in ROLES for block in waiting if known(block, role)), None))
+
     def _settle(self, block: Block) -> bool:
         progress, role = self.progress, "in"
-        if not (axes := progress.known(block, "in")):
-            role, axes, self.forced = "out", progress.known(block, "out"), False
+        if not (axes := progress.known(block, "in")) and (axes := progress.known(block, "out")):
+            role, self.forced = "out", False
         axes = axes + progress.known(block, "carry")
         found = progress.features(block, axes, scaled=block.scales)
         if not found.finite:
