@@ -1,0 +1,14 @@
+"""Hand-written specifications of convolutional, residual and attention networks, each beside the network it describes.
+
+Notation. Every function takes the arguments of its network, a plain ``torch.nn.Module`` of the same module, and returns
+a :class:`~fnequiv.symmetry.SymmetrySpec` whose tensors are those of its ``state_dict()``. What a symmetry is and why it
+holds is proved in the module's docstring. They are small, to be read; :mod:`fnequiv.architectures.tracing` finds the
+same groups from the networks themselves.
+
+Theorem: Proposition 1 and Examples 1-3 of Shen (2024) and its section 4. Chapter: "Architectures".
+"""
+
+from .convolutional import CNN, cnn
+from .residual import ResNet, resnet
+
+__all__ = ["CNN", "ResNet", "cnn", "resnet"]
