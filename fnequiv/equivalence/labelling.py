@@ -21,6 +21,7 @@ from .colouring import Graph
 from .elements import GroupElement, Move
 from .searching import Search
 from .settling import Sweep
+from .twinning import numbered_twins
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,10 @@ class Labelling:
     """How a network gets to its canonical form, and what of it no rule could tell apart.
 
     ``element`` takes the network to its canonical form. ``twins`` lists by block the groups of units that are equal
-    in every tensor (up to sign), by their places in the given network. ``automorphisms`` are elements found on the
-    way that fix the network (up to rounding, where it may be rescaled) although they exchange other units than twins;
-    ``refinements`` counts the steps of the search (0: one pass was enough).
+    in every tensor (up to sign), by their places in the given network; units of tied blocks are twins together.
+    ``automorphisms`` are elements found on the way that fix the network (up to rounding, where it may be rescaled)
+    although they exchange other units than twins; ``refinements`` counts the steps of the search (0: one pass was
+    enough).
     """
 
     element: GroupElement
@@ -41,6 +43,7 @@ class Labelling:
 
 def label_arrays(arrays: Mapping[str, Array], spec: SymmetrySpec, *, max_nodes: int) -> Labelling:
     """Return the labelling of arrays under the permutations and flips of ``spec``; scales are left out."""
+    arrays, spec, together = numbered_twins(arrays, spec)
     sweep = Sweep(arrays, spec)
     moves, refinements = sweep.moves, 0
     automorphisms: tuple[GroupElement, ...] = ()
@@ -51,10 +54,8 @@ def label_arrays(arrays: Mapping[str, Array], spec: SymmetrySpec, *, max_nodes: 
         refinements, twins = search.nodes, search.graph.twins
         automorphisms = tuple(GroupElement(found) for found in search.automorphisms())
     element = GroupElement({block.name: moves[block.name] for block in spec.blocks})
-    groups = {
-        block.name: tuple(tuple(sorted(int(unit) for unit in group)) for group in twins.get(block.name, []))
-        for block in spec.blocks
-    }
+    twins = {block.name: [*twins.get(block.name, []), *together.get(block.name, [])] for block in spec.blocks}
+    groups = {name: tuple(tuple(sorted(int(unit) for unit in group)) for group in own) for name, own in twins.items()}
     return Labelling(element, groups, automorphisms, refinements)
 
 

@@ -146,10 +146,10 @@ class Matcher:
         return True
 
     def _settle_by_exits(self, block: Block, group: _Group) -> None:
-        """Match units that look alike on the way in by what they send out; nothing is proved by that."""
+        """Match units that look alike on the way in by what they send out and carry; nothing is proved by that."""
         progress = self.progress
-        axes = progress.known(block, "out")
-        if not axes or len(group.b) > _MOST_ALIKE:
+        axes, carried = progress.known(block, "out"), progress.known(block, "carry")
+        if not (axes or carried) or len(group.b) > _MOST_ALIKE:
             return
         move = progress.moves[block.name]
         permutation, signs, scales = move.permutation.copy(), move.signs.copy(), move.scales.copy()
@@ -159,6 +159,8 @@ class Matcher:
         if not blind:
             _undo(left, group.alpha, found.bound, block.degree)
             _undo(right, group.beta, found.bound, block.degree)
+        beside = progress.features(block, carried, scaled=False)
+        left, right = np.hstack([left, beside.a.take(group.a)]), np.hstack([right, beside.b.take(group.b)])
         if not (np.isfinite(left).all() and np.isfinite(right).all()):
             return
         order, flipped = closest(left, right, found.bound, signed=block.signs and blind)
