@@ -1,6 +1,6 @@
 """Planted symmetries found again: ours and the peers', 20 networks of each architecture.
 
-A network a is hidden as b = g·a, g drawn from its group. ``compare`` has recovered g if it answers "equivalent": its
+A network a is hidden as b = g·a, g drawn from its group. ``compare`` has recovered g if it answers "equivalent" and its
 witness turns a into b, bit for bit, or with scales up to 1e-5 of the largest entry. ``align`` has if g·a is as close
 (of the Euclidean length). A peer moves units and knows neither signs nor scales: it has recovered g if it found its
 permutation. Each cell is a number of recovered networks, and the median time of one.
@@ -16,12 +16,14 @@ import torch
 
 from benchmarks._peers import absences, peers
 from benchmarks._planted import ACTIVATIONS, Architecture, Pair, perceptron, plant, residual
+from fnequiv.equivalence.actions import apply
 from fnequiv.equivalence.alignment import align
 from fnequiv.equivalence.checking import compare
 from fnequiv.symmetry.blocks import Kind
 
 SEEDS = 20
 TOLERANCE = 1e-5  # for float32 that was rescaled
+Method = Callable[[Pair], Callable[[], bool]]  # runs, and returns what tells whether it found the element
 RESIDUAL = ((1, 64, 64), (4, 64, 64), (8, 64, 64), (8, 256, 256))
 
 
@@ -32,16 +34,27 @@ def architectures(kind: Kind, *, smoke: bool = False) -> list[Architecture]:
     return [perceptron(wide, kind), perceptron((4,) * 8 + (1,), kind), *(residual(*sizes, kind) for sizes in blocks)]
 
 
-def methods() -> dict[str, Callable[[Pair], Callable[[], bool]]]:
-    """Return for every method what runs it on a pair; that in turn returns what tells whether it found the element."""
-    found = {"compare": _compare, "align": _align}
-    return found | {peer.name: _by_peer(peer.match) for peer in peers() if peer.match is not None}
+def methods() -> dict[str, Method]:
+    """Return all methods by their names."""
+    found: dict[str, Method] = {"compare": by_compare, "align": _align}
+    return found | {peer.name: by_peer(peer.match) for peer in peers() if peer.match is not None}
 
 
-def _compare(pair: Pair) -> Callable[[], bool]:
+def by_compare(pair: Pair) -> Callable[[], bool]:
+    """Decide whether the networks of a pair are equivalent; the witness is applied once more, in float64."""
     spec = pair.architecture.spec
-    verdict = compare(pair.a, pair.b, spec, tolerance=TOLERANCE if spec.continuous_dimension() else 0)
-    return lambda: verdict.answer == "equivalent"
+    tolerance = TOLERANCE if spec.continuous_dimension() else 0
+    verdict = compare(pair.a, pair.b, spec, tolerance=tolerance)
+
+    def found() -> bool:
+        if verdict.witness is None:
+            return False
+        a, b = ({name: tensor.double() for name, tensor in each.items()} for each in (pair.a, pair.b))
+        moved = apply(a, spec, verdict.witness)
+        gaps = {name: float((moved[name] - b[name]).abs().max()) for name in b}
+        return all(gap <= tolerance * float(b[name].abs().max()) for name, gap in gaps.items())
+
+    return found
 
 
 def _align(pair: Pair) -> Callable[[], bool]:
@@ -50,7 +63,9 @@ def _align(pair: Pair) -> Callable[[], bool]:
     return lambda: result.after <= TOLERANCE * length
 
 
-def _by_peer(match: Callable[..., Mapping[str, torch.Tensor]]) -> Callable[[Pair], Callable[[], bool]]:
+def by_peer(match: Callable[..., Mapping[str, torch.Tensor]]) -> Method:
+    """Return the method that matches the weights of a pair."""
+
     def run(pair: Pair) -> Callable[[], bool]:
         moved = match(pair.architecture, pair.a, pair.b)
         return lambda: all(torch.equal(moved[name], tensor) for name, tensor in pair.permuted().items())
@@ -58,9 +73,8 @@ def _by_peer(match: Callable[..., Mapping[str, torch.Tensor]]) -> Callable[[Pair
     return run
 
 
-def recover(architecture: Architecture, seeds: int) -> dict[str, tuple[int, float]]:
+def recover(architecture: Architecture, seeds: int, runs: Mapping[str, Method]) -> dict[str, tuple[int, float]]:
     """Return for every method how many of ``seeds`` planted elements it found, and its median seconds."""
-    runs = methods()
     recovered = dict.fromkeys(runs, 0)
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for seed in range(seeds):
@@ -76,11 +90,12 @@ def recover(architecture: Architecture, seeds: int) -> dict[str, tuple[int, floa
 def main(*, smoke: bool = False) -> None:
     """Print the table, one part for each kind of symmetry."""
     seeds = 2 if smoke else SEEDS
-    names = list(methods())
+    runs = methods()
+    names = list(runs)
     print("".join([f"recovered of {seeds}, median time".ljust(40), *(f"{name:>22}" for name in names)]))
     for kind in ACTIVATIONS:
         for architecture in architectures(kind, smoke=smoke):
-            found = recover(architecture, seeds)
+            found = recover(architecture, seeds, runs)
             cells = (f"{found[name][0]:5d} {found[name][1] * 1e3:12.1f} ms " for name in names)
             print(f"{kind:12}{architecture.name:28}" + "".join(f"{cell:>22}" for cell in cells), flush=True)
     if missing := absences(peers()):
