@@ -143,8 +143,9 @@ def _transformer(config: ViT | GPT2 | BERT) -> Tally:
     found.permute(config.width)
     for _ in range(config.depth):
         found.permute(config.heads)
-        _heads(found, config.heads, config.width // config.heads)
-        _heads(found, config.heads, config.width // config.heads)
+        for _ in range(2):  # queries and keys, then values and the way out
+            _heads(found, config.heads, config.width // config.heads)
+            found.mixing += config.width  # the key's bias is free; the value's moves into that of the way out
         found.permute(config.hidden)
     return found
 
@@ -192,6 +193,9 @@ def _(config: Llama) -> Tally:
         found.permute(config.kv_heads)
         found.permute(config.heads // config.kv_heads, config.kv_heads)
         _heads(found, config.kv_heads, head)  # values; every query head of a group reads the same
+        pairs = config.kv_heads * head // 2  # that rotary positions turn: a sign, a scale and a turn each
+        found.flip(pairs)
+        found.mixing += pairs
         found.permute(config.hidden)
         found.flip(config.hidden)  # the linear factor of SwiGLU
     return found

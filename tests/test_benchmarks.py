@@ -26,10 +26,10 @@ def benchmarks_importable(monkeypatch):
 
 def test_the_smoke_sizes_run_and_absent_peers_are_named():
     environment = {name: value for name, value in os.environ.items() if name != "GIT_RE_BASIN_PYTORCH"}
-    command = [sys.executable, "-m", "benchmarks", "--smoke", "recovery", "deciding", "verdicts", "barrier"]
+    command = [sys.executable, "-m", "benchmarks", "--smoke", "recovery", "deciding", "verdicts", "barrier", "resnet18"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("absent: git-re-basin-pytorch (clone ") == 3
+    assert done.stdout.count("absent: git-re-basin-pytorch (clone ") == 4
     assert ", 0 wrong" in done.stdout
 
 
@@ -158,6 +158,43 @@ def test_the_barrier_of_a_straight_line_is_zero():
     hidden = outputs(a, "tanh", data[0])
     last = torch.nn.functional.linear(hidden["layer2"], a["4.weight"], a["4.bias"])
     torch.testing.assert_close(last, mlp.forward(a, data[0], "tanh"))
+
+
+def test_the_flat_permutations_of_a_resnet_are_those_of_the_nested_blocks():
+    from benchmarks.resnet18 import architectures
+    from fnequiv.architectures.specs import ResNet
+
+    found = architectures(smoke=True)
+    flat, nested = found["channels"], found["nested"]
+    assert flat.spec.log_order() == pytest.approx(nested.spec.log_order(), rel=1e-14)
+    network = ResNet((4, 6), (2, 1), 3, 5).double().eval()
+    x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    a = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in flat.draw(0).items()}
+    for architecture in found.values():
+        b = apply(a, architecture.spec, sample(architecture.spec, np.random.default_rng(1)))
+        assert sum(not torch.equal(a[name], b[name]) for name in a) > len(a) / 2
+        outputs = [torch.func.functional_call(network, theta, (x,)) for theta in (a, b)]
+        torch.testing.assert_close(*outputs, rtol=1e-11, atol=1e-12)
+
+
+def test_runs_of_several_units_are_no_flat_permutation():
+    from benchmarks.resnet18 import permutations
+    from fnequiv.architectures.specs import resnet
+
+    with pytest.raises(ValueError, match="runs of several units"):
+        permutations(resnet((4, 6), (1, 1), 3, 5, bottleneck=True, groups=2))
+
+
+def test_a_false_witness_recovers_nothing(monkeypatch):
+    from benchmarks import recovery
+    from benchmarks._planted import perceptron, plant
+
+    pair = plant(perceptron((3, 5, 5, 2), "permutation"), 0)
+    assert recovery.by_compare(pair)()
+    verdict = compare(pair.a, pair.b, pair.architecture.spec)
+    false = replace(verdict, witness=identity(pair.architecture.spec))
+    monkeypatch.setattr(recovery, "compare", lambda *args, **kwargs: false)
+    assert not recovery.by_compare(pair)()
 
 
 def test_the_exponent_of_a_line_is_one():
