@@ -75,6 +75,9 @@ def _cells_of(spec: SymmetrySpec) -> dict[str, list[Cell]]:
 
 
 def _boxed(tensor: torch.Tensor, cell: Cell) -> torch.Tensor:
+    """Return a view of the entries of the box, for reading and writing."""
+    if cell.view is not None:
+        tensor = tensor.view(cell.view)
     return tensor[tuple(slice(start, stop) for start, stop in cell.bounds(tuple(tensor.shape)))]
 
 

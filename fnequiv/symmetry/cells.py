@@ -5,7 +5,8 @@ attention's ``in_proj_weight`` are three cells (queries, keys, values); the weig
 concatenation are one for each operand. A grouped convolution with weight [g·m, n, k, k] has g blocks of m × n filters,
 and both its in-channels (g·n) and its out-channels (g·m) fall into g groups: as a matrix it is block-diagonal. A
 *diagonal* cell is read so: axes (g, m, n) as one [g·m, g·n] matrix that is zero outside its blocks. The weight of a
-BatchNorm, which multiplies one channel each, is the diagonal cell with m = n = 1.
+BatchNorm, which multiplies one channel each, is the diagonal cell with m = n = 1. Rows that lie apart, as the two units
+of a rotary pair in every head, become a box in a *view*: the tensor read with its axes split, (heads, 2, pairs, …).
 
 Theorem: section 4 of Shen (2024) extends Proposition 1 to these layers. Chapter: "Architectures".
 """
@@ -15,7 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import accumulate, combinations
+from operator import mul
 
 from ..validation import check_bool, check_integer, shown
 from .blocks import check_length
@@ -40,6 +42,9 @@ class Cell:
         The axes after the reshape in their new order (as ``permute`` takes them); None to leave them.
     diagonal
         Whether the first three axes, (g, m, n), are g blocks of m × n on the diagonal of a [g·m, g·n] matrix.
+    view
+        What the whole tensor is read as before the box is cut, its axes split into several; None for its own shape. All
+        cells of a tensor have the same view.
 
     Raises
     ------
@@ -54,6 +59,8 @@ class Cell:
     'in_proj_weight[4:8, 0:4]'
     >>> Cell("conv.weight", shape=(2, 3, 4, 3, 3), diagonal=True).extent((6, 4, 3, 3))
     (6, 8, 3, 3)
+    >>> Cell("q.weight", view=(2, 2, 3, 5), box=((0, 2), (0, 2), (1, 2), (0, 5)), shape=(4, 5)).name
+    'q.weight read as 2x2x3x5[0:2, 0:2, 1:2, 0:5] as 4x5'
     """
 
     tensor: str
@@ -61,6 +68,7 @@ class Cell:
     shape: Shape | None = None
     order: Shape | None = None
     diagonal: bool = False
+    view: Shape | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.tensor, str):
@@ -68,9 +76,10 @@ class Cell:
         check_bool(f"diagonal of a cell of {self.tensor!r}", self.diagonal)
         if self.box is not None:
             object.__setattr__(self, "box", tuple(self._pair(pair) for pair in self._several("box", self.box)))
-        if self.shape is not None:
-            sizes = self._several("shape", self.shape)
-            object.__setattr__(self, "shape", tuple(check_length(f"shape of {self._where}", size) for size in sizes))
+        for name, shape in (("shape", self.shape), ("view", self.view)):
+            if shape is not None:
+                sizes = self._several(name, shape)
+                object.__setattr__(self, name, tuple(check_length(f"{name} of {self._where}", size) for size in sizes))
         if self.order is not None:
             name = f"order of {self._where}"
             order = tuple(check_integer(name, axis, minimum=0) for axis in self._several("order", self.order))
@@ -97,6 +106,8 @@ class Cell:
     def name(self) -> str:
         """The cell's name, made from all that it is: axes name it as they name a tensor."""
         parts = [self.tensor]
+        if self.view is not None:
+            parts.append(" read as " + "x".join(map(str, self.view)))
         if self.box is not None:
             parts.append("[" + ", ".join(f"{start}:{stop}" for start, stop in self.box) + "]")
         if self.shape is not None:
@@ -108,13 +119,17 @@ class Cell:
         return "".join(parts) if len(parts) > 1 else f"{self.tensor} (whole)"
 
     def bounds(self, shape: Shape) -> Box:
-        """Return the box in a tensor of ``shape``.
+        """Return the box in a tensor of ``shape``, or in its view.
 
         Raises
         ------
         ValueError
-            If the box does not fit.
+            If the box or the view does not fit.
         """
+        if self.view is not None:
+            if not _reaches(shape) <= _reaches(self.view) or math.prod(shape) != math.prod(self.view):
+                raise ValueError(f"view {self.view} does not split the axes of {self.tensor!r}, whose shape is {shape}")
+            shape = self.view
         if self.box is None:
             return tuple((0, size) for size in shape)
         if len(self.box) != len(shape) or any(stop > size for (_, stop), size in zip(self.box, shape, strict=True)):
@@ -162,6 +177,11 @@ class Cell:
         return blocks * rows, blocks * columns, *rest
 
 
+def _reaches(shape: Shape) -> set[int]:
+    """Return how many entries lie behind each cut between two axes."""
+    return set(accumulate(reversed(shape), mul))
+
+
 def check_cells(cells: Sequence[Cell], shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     """Return the shapes of all *pieces*: tensors that are not cut, and cells; raise unless each entry is in one.
 
@@ -186,6 +206,8 @@ def check_cells(cells: Sequence[Cell], shapes: Mapping[str, Shape]) -> dict[str,
         own = by_tensor.get(name, [])
         found = {cell.name: cell.extent(shape) for cell in own} if own else {name: shape}
         boxes = [cell.bounds(shape) for cell in own]
+        if len(views := {cell.view for cell in own}) > 1:
+            raise ValueError(f"the cells of {name!r} must have one view, got {sorted(views, key=str)}: cut all in one")
         for first, second in combinations(boxes, 2):
             if all(a < d and c < b for (a, b), (c, d) in zip(first, second, strict=True)):
                 raise ValueError(f"cells {first} and {second} of {name!r} overlap: an entry belongs to one cell")
