@@ -8,7 +8,8 @@ same groups from the networks themselves.
 Theorem: Proposition 1 and Examples 1-3 of Shen (2024) and its section 4. Chapter: "Architectures".
 """
 
+from .attention import Attention, attention, multihead
 from .convolutional import CNN, cnn
 from .residual import ResNet, resnet
 
-__all__ = ["CNN", "ResNet", "cnn", "resnet"]
+__all__ = ["CNN", "Attention", "ResNet", "attention", "cnn", "multihead", "resnet"]

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 import torch
 from torch.func import functional_call
 
+from fnequiv.architectures.attention import Attention, attention, multihead
 from fnequiv.architectures.convolutional import CNN, cnn
 from fnequiv.architectures.residual import ResNet, resnet
+from fnequiv.equivalence.unfolding import fold, unfold
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Family:
     arguments: tuple
     options: dict = field(default_factory=dict)
     shape: tuple = (2, 1, 8, 8)
+    vocabulary: int = 0
 
     def network(self):
         with torch.random.fork_rng(devices=[]):
@@ -26,10 +29,31 @@ class Family:
     def spec(self):
         return self.specify(*self.arguments, **self.options)
 
-    def inputs(self, seed, shape=None):
-        return torch.randn(shape or self.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    def inputs(self, seed, count=None):
+        shape = (count or self.shape[0], *self.shape[1:])
+        generator = torch.Generator().manual_seed(seed)
+        if self.vocabulary:
+            return torch.randint(self.vocabulary, shape, generator=generator)
+        return 2 * torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    @staticmethod
+    def evaluate(network, params, x):
+        return functional_call(network, params, (x,))
 
 
+class SelfAttention(torch.nn.MultiheadAttention):
+    """PyTorch's layer, of a sequence with itself."""
+
+    def forward(self, x):
+        return super().forward(x, x, x, need_weights=False)[0]
+
+
+class Packed(SelfAttention):
+    def __init__(self, width, heads, **options):
+        super().__init__(width, heads, batch_first=True, **options)
+
+
+TOKENS = (2, 4, 6)
 CNN_SIZES = ((1, 3, 4), (8, 8), 3)
 FAMILIES = {
     "cnn": Family(CNN, cnn, CNN_SIZES),
@@ -45,6 +69,21 @@ FAMILIES = {
     "resnet, large": Family(ResNet, resnet, ((3, 4), (1, 1), 1, 3), {"large": True}, (2, 1, 16, 16)),
     "resnet, bottlenecks": Family(ResNet, resnet, ((2, 2), (1, 2), 1, 3), {"bottleneck": True}),
     "resnet, grouped": Family(ResNet, resnet, ((2, 4), (1, 1), 1, 3), {"bottleneck": True, "groups": 2}),
+    "attention, PyTorch's": Family(Packed, multihead, (6, 2), {}, TOKENS),
+    "attention, PyTorch's, no biases": Family(Packed, multihead, (6, 2), {"bias": False}, TOKENS),
+    "attention": Family(Attention, attention, (5, 2), {"keys": 3, "values": 2}, (2, 4, 5)),
+    "attention, no biases": Family(Attention, attention, (6, 3), {"bias": False}, TOKENS),
+    "attention, causal": Family(Attention, attention, (6, 2), {"causal": True}, TOKENS),
+    "attention, no bias out": Family(Attention, attention, (6, 2), {"out_bias": False}, TOKENS),
+    "attention, only bias out": Family(Attention, attention, (6, 2), {"bias": False, "out_bias": True}, TOKENS),
+    "grouped queries": Family(Attention, attention, (6, 4), {"groups": 2, "keys": 2, "values": 3}, TOKENS),
+    "grouped queries, no biases": Family(Attention, attention, (6, 6), {"groups": 2, "keys": 2, "bias": False}, TOKENS),
+    "multi-query": Family(Attention, attention, (6, 3), {"groups": 1}, TOKENS),
+    "rotary": Family(Attention, attention, (6, 2), {"keys": 4, "rotary": True}, (2, 5, 6)),
+    "rotary, no biases": Family(Attention, attention, (6, 2), {"keys": 4, "rotary": True, "bias": False}, (2, 5, 6)),
+    "grouped queries, rotary": Family(
+        Attention, attention, (6, 4), {"groups": 2, "keys": 4, "values": 2, "rotary": True}, (2, 5, 6)
+    ),
 }
 
 
@@ -73,12 +112,24 @@ class Bench:
 
     def evaluate(self, params):
         with torch.no_grad():
-            return functional_call(self.network, params, (self.x,))
+            return Family.evaluate(self.network, params, self.x)
 
     def drift(self, draw, moved):
         """The largest difference that ``moved`` makes to the outputs of one draw, relative to the largest output."""
         before = self.outputs[draw]
         return float((before - self.evaluate(moved)).abs().max() / before.abs().max())
+
+    def sees(self, piece):
+        """Whether the function depends on a piece of the parameters at all."""
+
+        def changed(params):
+            pieces = unfold(params, self.spec)
+            pieces = {name: tensor + 1 if name == piece else tensor for name, tensor in pieces.items()}
+            out = {name: pieces.get(name, tensor.clone()) for name, tensor in params.items()}
+            fold(pieces, self.spec, out)
+            return out
+
+        return not self.keeps(changed)
 
     def keeps(self, move):
         """Whether a map of parameters keeps the function of all draws; differences in between fail."""
