@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -34,6 +34,7 @@ from .descending import balance, descend, distance, fit
 from .elements import GroupElement
 from .group import compose, identity, invert, sample
 from .outputs import move_of, outputs_of
+from .unfolding import unfold
 
 # A copy is recognised with this many roundings of its dtype, and with few refinements where units are tied.
 _ROUNDINGS = 32
@@ -141,7 +142,7 @@ def align(
     copy = compare(a, b, spec, tolerance=_ROUNDINGS * _eps(b), max_nodes=_FEW_NODES)
     if copy.witness is not None:
         return _report(a, b, spec, copy.witness, 0, 0)
-    balanced = [balance(_double(params, spec), spec) for params in (a, b)]
+    balanced = [balance(_pieces(params, spec), spec.flat) for params in (a, b)]
     discrete = spec.only(signs=True)
     first: list[GroupElement | None] = [None]
     if generator is not None:
@@ -156,7 +157,7 @@ def align(
         candidates.append(_report(a, b, spec, _fitted(a, b, spec, element), found[number][2], number))
     if score is None:
         return candidates[0]
-    plain, _, passes = descend(_double(a, spec), _double(b, spec), spec.only(), sweeps, identity(spec))
+    plain, _, passes = descend(_pieces(a, spec), _pieces(b, spec), spec.only(), sweeps, identity(spec))
     candidates.append(_report(a, b, spec, plain, passes, starts))
     values = [score(apply(*whole, candidate.element)) for candidate in candidates]
     scores = [check_real("score", array_of(v) if isinstance(v, torch.Tensor) else v) for v in values]
@@ -165,10 +166,10 @@ def align(
 
 def _fitted(a: Params, b: Params, spec: SymmetrySpec, element: GroupElement) -> GroupElement:
     """Return the element with its scales fitted, if that makes a near copy of b."""
-    if not spec.continuous_dimension():
+    if not spec.flat.continuous_dimension():
         return element
-    target = _double(b, spec)
-    fitted = compose(fit(_double(apply(a, spec, element), spec), target, spec), element)
+    target = _pieces(b, spec)
+    fitted = compose(fit(_pieces(apply(a, spec, element), spec), target, spec.flat), element)
     length = distance({name: np.zeros_like(array) for name, array in target.items()}, target)
     return fitted if _report(a, b, spec, fitted, 0, 0).after < _NEAR * length else element
 
@@ -228,7 +229,8 @@ def _floating(params: Params, spec: SymmetrySpec) -> Params:
 
 
 def _floating_spec(params: Params, spec: SymmetrySpec) -> SymmetrySpec:
-    return SymmetrySpec(spec.blocks, {name: spec.shapes[name] for name in _floating(params, spec)})
+    shapes = {name: spec.shapes[name] for name in _floating(params, spec)}
+    return replace(spec, shapes=shapes, cells=tuple(cell for cell in spec.cells if cell.tensor in shapes))
 
 
 def _eps(params: Params) -> float:
@@ -237,6 +239,10 @@ def _eps(params: Params) -> float:
 
 def _double(params: Params, spec: SymmetrySpec) -> dict[str, FloatArray]:
     return {name: array.astype(np.float64) for name, array in arrays_of(params, spec).items()}
+
+
+def _pieces(params: Params, spec: SymmetrySpec) -> dict[str, FloatArray]:
+    return _double(unfold(params, spec), spec.flat)
 
 
 def _report(a: Params, b: Params, spec: SymmetrySpec, element: GroupElement, sweeps: int, start: int) -> Alignment:

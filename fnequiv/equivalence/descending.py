@@ -1,10 +1,10 @@
 """Coordinate descent over the blocks: the three parts of weight matching.
 
 Notation. *Balancing* gives every unit that may be rescaled the scale at which its entries have the least sum of
-squares. *Descending* takes one block after the other: with the rest held, its best permutation is a linear
-assignment, which maximises Σ_i G[i, π(i)], G[i, j] the inner product of what unit i of b and unit j of a own; a flip
-takes |G| and its sign. *Fitting* then moves the scales from where both networks are balanced to where the distance in
-the given weights is least: one Gauss-Newton step in log λ a unit, as far as it brings the unit's entries closer.
+squares. *Descending* takes one block after the other, with all that lies within it, and the rest held (see
+:mod:`fnequiv.equivalence.hierarchy`); its arrays are the networks' pieces. *Fitting* then moves the scales from where
+both networks are balanced to where the distance in the given weights is least: one Gauss-Newton step in log λ a unit,
+as far as it brings the unit's entries closer.
 
 Source: Ainsworth et al. (2023), Algorithm 1. Chapter: "Telling networks apart".
 """
@@ -15,13 +15,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from ..symmetry import Block, SymmetrySpec
 from .actions import apply
-from .axes import FloatArray, along, flips, owners_of, power, rows
+from .axes import FloatArray, along, power, rows
 from .elements import GroupElement, Move
 from .group import compose, identity
+from .hierarchy import Step, clusters
 
 # Balancing ends when no scale changes by more than this (in logs), or after so many passes; so does fitting.
 _SETTLED = 1e-7
@@ -99,52 +99,25 @@ def descend(
     element = identity(spec)
     known: set[str] | None = set() if first is None else None  # None: every block has been placed
     if first is not None:
-        element, current = first, _moved(a, spec, first)
-    least = distance(current, b)
+        element, current = first, _moved(a, spec.flat, first)
+    least, roots = distance(current, b), clusters(spec)
     passes = 0
     for passes in range(1, sweeps + 1):  # noqa: B007
         improved = False
-        for block in spec.blocks:
-            step = _step(current, b, spec, block, known)
-            moved = _moved(current, spec, step)
+        for root in roots:
+            step = Step(current, b, spec, root, known).element()
+            moved = _moved(current, spec.flat, step)
             after = distance(moved, b)
             if known is not None or after < least * (1 - 1e-12):
                 improved |= after < least
                 element, current, least = compose(step, element), moved, after
             if known is not None:
-                known.add(block.name)
+                known |= {block.name for cluster in root.below() for block in cluster.blocks}
         improved |= known is not None
         known = None
         if not improved:
             break
     return element, least, passes
-
-
-def _step(
-    current: Mapping[str, FloatArray],
-    b: Mapping[str, FloatArray],
-    spec: SymmetrySpec,
-    block: Block,
-    known: set[str] | None,
-) -> GroupElement:
-    """Return the best move of one block while the others stay; in the first pass only placed blocks count."""
-    owner = {place: found[0].name for place, found in owners_of(spec).items()}
-    free, bound = np.zeros((block.size, block.size)), np.zeros((block.size, block.size))
-    for axis in block.axes:
-        others = {owner.get((axis.tensor, dim)) for dim in range(b[axis.tensor].ndim) if dim != axis.axis} - {None}
-        if known is not None and not others <= known:
-            continue
-        gains = rows(b[axis.tensor], axis, block) @ rows(current[axis.tensor], axis, block).T
-        if flips(block, axis):
-            bound += gains
-        else:
-            free += gains
-    best = free + (np.abs(bound) if block.signs else bound)
-    places, columns = linear_sum_assignment(best, maximize=True)
-    signs = np.where(bound[places, columns] < 0, -1.0, 1.0) if block.signs else None
-    moves = {other.name: Move(np.arange(other.size)) for other in spec.blocks}
-    moves[block.name] = Move(columns, signs)
-    return GroupElement(moves)
 
 
 def fit(
