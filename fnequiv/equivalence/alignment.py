@@ -33,7 +33,7 @@ from .checking import check_pair, compare
 from .descending import balance, descend, distance, fit
 from .elements import GroupElement
 from .group import compose, identity, invert, sample
-from .outputs import move_of, outputs_of
+from .outputs import element_of, outputs_of
 from .unfolding import unfold
 
 # A copy is recognised with this many roundings of its dtype, and with few refinements where units are tied.
@@ -142,8 +142,7 @@ def align(
     copy = compare(a, b, spec, tolerance=_ROUNDINGS * _eps(b), max_nodes=_FEW_NODES)
     if copy.witness is not None:
         return _report(a, b, spec, copy.witness, 0, 0)
-    balanced = [balance(_pieces(params, spec), spec.flat) for params in (a, b)]
-    discrete = spec.only(signs=True)
+    balanced, discrete = [balance(_pieces(params, spec), spec.flat) for params in (a, b)], spec.only(signs=True)
     first: list[GroupElement | None] = [None]
     if generator is not None:
         first += [sample(discrete, generator) for _ in range(starts - 1)]
@@ -188,7 +187,8 @@ def align_activations(
     a, b, spec
         As for :func:`align`.
     outputs_a, outputs_b
-        For every block the outputs of its units, shape [inputs, units]: of a, and of b, on the same inputs.
+        For every block the outputs of its units, shape [inputs, units]: of a, and of b, on the same inputs. Blocks that
+        lie on no tensor, and only hold others together, need none.
 
     Returns
     -------
@@ -219,8 +219,7 @@ def align_activations(
     check_pair(a, b, spec)
     a, b, spec = _floating(a, spec), _floating(b, spec), _floating_spec(a, spec)
     left, right = outputs_of("outputs_a", outputs_a, spec), outputs_of("outputs_b", outputs_b, spec)
-    moves = {block.name: move_of(left[block.name], right[block.name], block) for block in spec.blocks}
-    return _report(a, b, spec, GroupElement(moves), 1, 0)
+    return _report(a, b, spec, element_of(left, right, spec), 1, 0)
 
 
 def _floating(params: Params, spec: SymmetrySpec) -> Params:

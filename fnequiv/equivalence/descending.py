@@ -105,7 +105,9 @@ def descend(
     for passes in range(1, sweeps + 1):  # noqa: B007
         improved = False
         for root in roots:
-            step = Step(current, b, spec, root, known).element()
+            best = Step(spec, root)
+            best.read(current, b, known)
+            step = best.element()
             moved = _moved(current, spec.flat, step)
             after = distance(moved, b)
             if known is not None or after < least * (1 - 1e-12):

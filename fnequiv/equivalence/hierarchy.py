@@ -84,7 +84,7 @@ class _Coupling:
 
 
 class Step:
-    """The best move of all blocks of ``root``; in the first pass only axes beside ``known`` blocks count (None: all).
+    """The best move of all blocks of ``root``, by the gains that it is given or reads off two networks' pieces.
 
     Examples
     --------
@@ -92,11 +92,13 @@ class Step:
     >>> b = {"0.weight": np.array([[1.0], [2.0]]), "2.weight": np.array([[3.0, 4.0]])}
     >>> a = {"0.weight": np.array([[2.0], [1.0]]), "2.weight": np.array([[4.0, 3.0]])}
     >>> spec = mlp.spec((1, 2, 1), "gelu", bias=False)
-    >>> Step(a, b, spec, clusters(spec)[0], None).element()["layer1"].permutation
+    >>> step = Step(spec, clusters(spec)[0])
+    >>> step.read(a, b, None)
+    >>> step.element()["layer1"].permutation
     array([1, 0])
     """
 
-    def __init__(self, a: Arrays, b: Arrays, spec: SymmetrySpec, root: Cluster, known: Collection[str] | None) -> None:
+    def __init__(self, spec: SymmetrySpec, root: Cluster) -> None:
         self.spec, self.root = spec, root
         self._where = {block.name: cluster for cluster in root.below() for block in cluster.blocks}
         self._owner = owners_of(spec)
@@ -104,9 +106,17 @@ class Step:
         self._gains: dict[tuple[str, bool], FloatArray] = {}
         self._tied: dict[str, list[_Coupling]] = {block: [] for block in self._where}
         self._loose: dict[str, list[_Coupling]] = {block: [] for block in self._where}
-        for block in spec.blocks:
+
+    def add(self, block: Block, gains: FloatArray, *, flips: bool) -> None:
+        """Add gains [units of b, units of a] to those of a block; ``flips`` says whether its signs reach them."""
+        key = block.name, flips
+        self._gains[key] = self._gains[key] + gains if key in self._gains else gains
+
+    def read(self, a: Arrays, b: Arrays, known: Collection[str] | None) -> None:
+        """Add the gains of all pieces, or of those alone that no other block moves but ``known`` ones."""
+        for block in self.spec.blocks:
             for axis in block.axes if block.name in self._where else ():
-                self._add(a, b, block, axis, known)
+                self._read_axis(a, b, block, axis, known)
 
     def element(self) -> GroupElement:
         """Return the move, as an element that leaves all other blocks where they are."""
@@ -115,7 +125,7 @@ class Step:
         self._solve(self.root, everything, everything, {}, found)
         return GroupElement({name: Move(order, signs) for name, (order, signs) in found.items()})
 
-    def _add(self, a: Arrays, b: Arrays, block: Block, axis: Axis, known: Collection[str] | None) -> None:
+    def _read_axis(self, a: Arrays, b: Arrays, block: Block, axis: Axis, known: Collection[str] | None) -> None:
         """Count one axis: as a coupling, or as gains of the block alone."""
         dims = [dim for dim in range(b[axis.tensor].ndim) if dim != axis.axis]
         others = [self._owner[axis.tensor, dim] for dim in dims if (axis.tensor, dim) in self._owner]
@@ -128,9 +138,8 @@ class Step:
             ours, theirs = (self._compact(array[axis.tensor], axis) for array in (b, a))
             kind[block.name].append(_Coupling(other.name, ours, theirs, flips(block, axis), flips(other, place)))
         elif known is None or not within:
-            key = block.name, flips(block, axis)
             gains = rows(b[axis.tensor], axis, block) @ rows(a[axis.tensor], axis, block).T
-            self._gains[key] = self._gains[key] + gains if key in self._gains else gains
+            self.add(block, gains, flips=flips(block, axis))
 
     def _kind(self, block: Block, axis: Axis, other: Block, place: Axis) -> dict[str, list[_Coupling]] | None:
         """Return where a coupling belongs: of one cluster, or of clusters side by side; None if it is none of these."""

@@ -14,20 +14,22 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from ..symmetry import Block, SymmetrySpec
 from ..validation import check_finite, shown
 from .arrays import array_of
 from .axes import FloatArray
-from .elements import Move
+from .elements import GroupElement, Move
+from .hierarchy import Step, clusters
+
+Outputs = Mapping[str, FloatArray]
 
 # Units whose outputs are shorter than this share of their layer's median keep their scale: it would be mostly noise.
 _NEARLY_DEAD = 1e-2
 
 
 def outputs_of(label: str, given: Mapping[str, npt.ArrayLike], spec: SymmetrySpec) -> dict[str, FloatArray]:
-    """Return the outputs of every block, checked, in float64.
+    """Return the outputs of every block, checked, in float64; blocks that lie on no tensor need none.
 
     Raises
     ------
@@ -40,10 +42,12 @@ def outputs_of(label: str, given: Mapping[str, npt.ArrayLike], spec: SymmetrySpe
     array([[1., 2.]])
     """
     names = [block.name for block in spec.blocks]
-    if not isinstance(given, Mapping) or set(given) != set(names):
+    needed = {block.name for block in spec.blocks if block.axes}
+    if not isinstance(given, Mapping) or not needed <= set(given) <= set(names):
         found = list(given) if isinstance(given, Mapping) else given
         raise ValueError(f"{label} must map every block, {names}, to its units' outputs, got {shown(found)}")
-    return {block.name: _matrix(f"{label}[{block.name!r}]", given[block.name], block) for block in spec.blocks}
+    own = [block for block in spec.blocks if block.name in given]
+    return {block.name: _matrix(f"{label}[{block.name!r}]", given[block.name], block) for block in own}
 
 
 def _matrix(label: str, values: npt.ArrayLike, block: Block) -> FloatArray:
@@ -53,37 +57,63 @@ def _matrix(label: str, values: npt.ArrayLike, block: Block) -> FloatArray:
     return outputs
 
 
-def move_of(a: FloatArray, b: FloatArray, block: Block) -> Move:
-    """Return the move of a block that brings the outputs of a's units close to those of b's.
+def element_of(left: Outputs, right: Outputs, spec: SymmetrySpec) -> GroupElement:
+    """Return the element that brings the outputs of a's units (``left``) close to those of b's (``right``).
 
     Raises
     ------
     ValueError
-        If the outputs are for other numbers of inputs.
+        If the outputs of a block are for other numbers of inputs, or given for one network alone.
 
     Examples
     --------
-    >>> move_of(np.array([[1.0, 5.0]]), np.array([[10.0, 2.0]]), Block("h", 2, "scaled", ())).scales
+    >>> spec = SymmetrySpec((Block("h", 2, "scaled", ()),), {})
+    >>> element_of({"h": np.array([[1.0, 5.0]])}, {"h": np.array([[10.0, 2.0]])}, spec)["h"].scales
     array([10. ,  0.4])
     """
+    if left.keys() != right.keys():
+        raise ValueError(f"outputs must be of the same blocks, got {list(left)} and {list(right)}")
+    moves = {}
+    for root in clusters(spec):
+        step, blocks = Step(spec, root), [block for cluster in root.below() for block in cluster.blocks]
+        for block in (block for block in blocks if block.name in left):
+            step.add(block, _gains(left[block.name], right[block.name], block), flips=block.signs and not block.even)
+        found = step.element()
+        for block in blocks:
+            move = found[block.name]
+            seen = block.name in left and block.scales and block.degree
+            moves[block.name] = _rescaled(move, left[block.name], right[block.name], block) if seen else move
+    return GroupElement(moves)
+
+
+def _gains(a: FloatArray, b: FloatArray, block: Block) -> FloatArray:
+    """Return the inner products of the outputs of all units of b with those of a, at length 1 if these are free."""
     if a.shape != b.shape:
         raise ValueError(f"outputs of block {block.name!r} must come from the same inputs, got {a.shape} and {b.shape}")
-    peaks = [np.abs(outputs).max() or 1.0 for outputs in (a, b)]
-    a, b = a / peaks[0], b / peaks[1]  # so that their squares stay in range
-    lengths = [np.linalg.norm(outputs, axis=0) for outputs in (a, b)]
-    safe = [np.where(length > 0, length, 1.0) for length in lengths]
-    gains = (b / safe[1]).T @ (a / safe[0]) if block.scales else b.T @ a
-    signed = block.signs and not block.even
-    units, partners = linear_sum_assignment(np.abs(gains) if signed else gains, maximize=True)
-    signs = np.where(gains[units, partners] < 0, -1.0, 1.0) if signed else None
-    if not (block.scales and block.degree):
-        return Move(partners, signs)
-    telling = _telling(lengths[1]) & _telling(lengths[0])[partners]
-    ratio = np.where(telling, safe[1] / safe[0][partners] * (peaks[1] / peaks[0]), 1.0)
-    return Move(partners, signs, ratio ** (1.0 / block.degree))
+    (a, lengths_a, _), (b, lengths_b, _) = _measured(a), _measured(b)
+    gains: FloatArray = (b / lengths_b).T @ (a / lengths_a) if block.scales else b.T @ a
+    return gains
 
 
-def _telling(lengths: FloatArray) -> npt.NDArray[np.bool_]:
+def _rescaled(move: Move, a: FloatArray, b: FloatArray, block: Block) -> Move:
+    """Return the move with the scales at which the outputs of matched units have equal lengths, if these tell."""
+    (a, lengths_a, peak_a), (b, lengths_b, peak_b) = _measured(a), _measured(b)
+    partners = move.permutation
+    telling = _telling(b) & _telling(a)[partners]
+    ratio = np.where(telling, lengths_b / lengths_a[partners] * (peak_b / peak_a), 1.0)
+    return Move(partners, move.signs, ratio ** (1.0 / block.degree))
+
+
+def _measured(outputs: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Return outputs as shares of their peak, so that squares stay in range, their lengths (0: 1), and the peak."""
+    peak = float(np.abs(outputs).max()) or 1.0
+    outputs = outputs / peak
+    lengths = np.linalg.norm(outputs, axis=0)
+    return outputs, np.where(lengths > 0, lengths, 1.0), peak
+
+
+def _telling(outputs: FloatArray) -> npt.NDArray[np.bool_]:
     """Return which units' outputs are long enough to tell a scale from."""
+    lengths = np.linalg.norm(outputs, axis=0)
     alive = lengths > 0
     return alive & (lengths > _NEARLY_DEAD * np.median(lengths[alive])) if alive.any() else alive
