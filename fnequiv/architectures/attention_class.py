@@ -3,7 +3,7 @@ r"""The class of multi-head attention: how far the output moves with each block,
 Notation. T tokens x_j ∈ R^C; h heads with queries q_i = Q x_i + a and keys k_j = K x_j + a' in R^{d_k} and values v_j =
 V x_j + b in R^{d_v}; p_i = softmax_j(q_i·k_j/√d_k), over all j or those that a mask allows; o_i = Σ_j p_ij v_j, and
 token i's output is Σ_heads O o_i + c ∈ R^C. Parameters in [-B, B]; every token has ‖x_j‖_2 ≤ B_x ("l2") or ‖x_j‖_∞ ≤
-B_x ("linf"); A = sup ‖x_j‖_1. Shen (2024), section 4; the book's chapters on it.
+B_x ("linf"); A = sup ‖x_j‖_1. Shen (2024), section 4; chapter "Attention".
 
 **Sensitivity.** The output of any token moves by at most
 
@@ -24,7 +24,7 @@ first order in its δ; not all at once.
 V, b_r and column r of O. They may be reordered in every head on its own, and then the heads: h! (d_k! d_v!)^h. No other
 entry moves, so the count is exactly the number of orbits on the grid. The true group is continuous: K ↦ G^{-T} K with
 Q ↦ G Q for any invertible d_k × d_k matrix G, and likewise for V and O, h (d_k² + d_v²) dimensions. They do not map a
-grid to itself, so nothing of them is counted here.
+grid to itself; :mod:`fnequiv.architectures.mixing` writes down one of each orbit another way.
 
 x + attention(x) differs from attention(x) by a fixed function, so both classes have the same covering numbers.
 """
@@ -38,7 +38,8 @@ import numpy as np
 
 from ..complexity.sensitivity import propagate
 from ..validation import check_integer, shown
-from .units import Array, NetworkClass, Units
+from .mixing import mixed_covers, mixed_queries, mixed_values
+from .units import Array, Cover, NetworkClass, Units
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,10 @@ class AttentionClass(NetworkClass):
         (d_k, d_v), rows = self.dimensions, self.channels
         keys = {"query.weight": rows, "query.bias": 1, "key.weight": rows, "key.bias": 1}
         values = {"value.weight": rows, "value.bias": 1, "output.weight": rows}
-        inside = (Units("query-key", d_k, keys), Units("value", d_v, values))
+        inside = (
+            Units("query-key", d_k, keys, row=("query.weight", "query.bias"), signed=True, scaled=True),
+            Units("value", d_v, values, row=("value.weight", "value.bias"), signed=True, scaled=True),
+        )
         return (
             Units("heads", self.heads, {}, inside),
             Units("outputs", self.channels, {"output.bias": 1}, permuted=False),
@@ -111,21 +115,35 @@ class AttentionClass(NetworkClass):
     def log_coefficients(self, log_B: Array, log_Bx: Array, domain: str) -> dict[str, Array]:
         """Return the logs of this module's coefficients; -inf for what the softmax ignores."""
         d_k, d_v = self.dimensions
-        log_A = propagate((self.channels, self.channels), log_B, log_Bx, (), domain).log_mass[0]
-        log_B, log_A = np.broadcast_arrays(log_B, log_A)
-        nothing = np.full_like(log_A, -np.inf)
+        log_A = self._log_mass(log_B, log_Bx, domain)
         log_read = math.log(self.heads * d_v)  # numbers that the last layer reads
         log_mean = log_B + log_read  # of a change in all values
-        log_score = log_mean + log_B + log_A + 0.5 * math.log(d_k) if self.tokens > 1 else nothing  # in d_k products
+        log_score = self._log_slope(log_B, log_A) + 0.5 * math.log(d_k)  # of a change in all products of a score
         log_query = log_score + log_B + log_A
         log_reach = log_B + np.logaddexp(log_A, 0.0)  # of queries and values
         return {
             "query.weight": log_query + log_A,
             "query.bias": log_query,
             "key.weight": log_score + log_reach + log_A,
-            "key.bias": nothing,
+            "key.bias": np.full_like(log_A, -np.inf),
             "value.weight": log_mean + log_A,
             "value.bias": log_mean,
             "output.weight": log_read + log_reach,
             "output.bias": np.zeros_like(log_A),
         }
+
+    def covers(self, log_B: Array, log_Bx: Array, domain: str) -> tuple[Cover, ...]:
+        """Return the parameters as they are, and the normal forms of :mod:`~fnequiv.architectures.mixing`."""
+        plain = super().covers(log_B, log_Bx, domain)[0]
+        (d_k, d_v), log_A = self.dimensions, self._log_mass(log_B, log_Bx, domain)
+        queries = mixed_queries(self.channels, d_k, self._log_slope(log_B, log_A), log_B, log_A, domain)
+        values = mixed_values(self.channels, self.heads, d_v, log_B, log_A)
+        return (plain, *mixed_covers(plain, queries, values))
+
+    def _log_mass(self, log_B: Array, log_Bx: Array, domain: str) -> Array:
+        """Return ln A."""
+        return propagate((self.channels, self.channels), log_B, log_Bx, (), domain).log_mass[0]
+
+    def _log_slope(self, log_B: Array, log_A: Array) -> Array:
+        """Return ln (h d_v B² A), what a change of all scores by 1 costs; one token has nothing to compare."""
+        return np.where(self.tokens > 1, math.log(self.heads * self.dimensions[1]) + 2 * log_B + log_A, -np.inf)

@@ -3,7 +3,7 @@ r"""The class of convolutional networks: how far the output moves with each bloc
 Notation. An image of h × w pixels with c_0 channels; L layers of convolution with k × k kernels, c_{l-1} → c_l channels
 and biases, an activation σ_l and pooling (maximum or mean over p × p windows that do not overlap); the last maps are
 flattened into a linear layer. Parameters in [-B, B]; ‖x‖_2 ≤ B_x ("l2") or ‖x‖_∞ ≤ B_x ("linf") over all pixels. Shen
-(2024), section 4; the book's chapters on it.
+(2024), section 4; chapter "Convolutional networks".
 
 **Sensitivity.** Let q_{l-1} be the number of entries of its input that one unit of layer l reads: c_{l-1} times
 min(k, h) min(k, w) with zero padding, k² without, and all pixels and channels for the last layer. A CNN then obeys the
@@ -131,10 +131,14 @@ class ConvolutionalClass(NetworkClass):
     @property
     def units(self) -> tuple[Units, ...]:
         """The channels of every layer, and the outputs."""
-        layers = [
-            Units(f"channels {layer}", count, {f"conv{layer}.weight": self.kernel**2 * before, f"conv{layer}.bias": 1})
-            for layer, (before, count) in enumerate(pairwise(self.channels), 1)
-        ]
+        layers = []
+        windows = _windows(self.pooling, len(self.channels) - 1)
+        sizes = zip(pairwise(self.channels), self.activations, windows, strict=True)
+        for layer, ((before, count), sigma, window) in enumerate(sizes, 1):
+            row = {f"conv{layer}.weight": self.kernel**2 * before, f"conv{layer}.bias": 1}
+            signed = sigma.even or (sigma.odd and window == 1)
+            scaled = sigma.positively_homogeneous
+            layers.append(Units(f"channels {layer}", count, row, row=tuple(row), signed=signed, scaled=scaled))
         rows = {"output.weight": self.fan_in[-1], "output.bias": 1}
         return (*layers, Units("outputs", self.outputs, rows, permuted=False))
 

@@ -5,7 +5,7 @@ Notation. A stem h_0 = W_0 x + b_0 with n rows makes the *stream*; T residual bl
     h_t = h_{t-1} + V_t σ(U_t h_{t-1} + a_t) + v_t,    t = 1, …, T,
 
 and a linear output W h_T + b. Parameters in [-B, B]; ‖x‖_2 ≤ B_x ("l2") or ‖x‖_∞ ≤ B_x ("linf"). Shen (2024),
-section 4; the book's chapters on it.
+section 4; chapter "Residual networks".
 
 **Ranges.** A_0 = sup ‖x‖_1 and H_0 = B(A_0 + 1). A block's branch is a small fully connected network n → m → n whose
 inputs have ‖h_{t-1}‖_∞ ≤ H_{t-1}: its inner units see |z| ≤ Z_t = B(n H_{t-1} + 1), and with E_t = sup |σ| and ρ_t the
@@ -89,10 +89,14 @@ class ResidualClass(NetworkClass):
     def units(self) -> tuple[Units, ...]:
         """The stream by its stem, the inner units of every block with what is left of it, and the outputs."""
         n, m = self.stream, self.inner
-        stages = [Units("stream", n, {"stem.weight": self.inputs, "stem.bias": 1})]
+        sigma = check_shared(self.activation, (n, m, n))[0]
+        stem = {"stem.weight": self.inputs, "stem.bias": 1}
+        stages = [Units("stream", n, stem, row=tuple(stem), signed=True)]
         for block in range(1, self.blocks + 1):
-            names = {f"block{block}.inner.weight": n, f"block{block}.inner.bias": 1, f"block{block}.outer.weight": n}
-            stages.append(Units(f"inner {block}", m, names))
+            row = {f"block{block}.inner.weight": n, f"block{block}.inner.bias": 1}
+            own = row | {f"block{block}.outer.weight": n}
+            signed, scaled = sigma.parity is not None, sigma.positively_homogeneous
+            stages.append(Units(f"inner {block}", m, own, row=tuple(row), signed=signed, scaled=scaled))
             stages.append(Units(f"shift {block}", n, {f"block{block}.outer.bias": 1}, permuted=False))
         rows = {"output.weight": n, "output.bias": 1}
         return (*stages, Units("outputs", self.outputs, rows, permuted=False))

@@ -4,7 +4,7 @@ Notation. Every parameter lies in [-B, B] and belongs to a *block* (a weight or 
 block k a parameter takes one of K_k values. *Units* are d alike parts of a network (channels, neurons of a block,
 attention heads), each with entries of its own in some blocks, and perhaps with units inside it. M is the number of
 values, *words*, that one unit's entries can take. The idea is Shen's (2024), Theorems 1 and 2, for the architectures of
-the paper's section 4; the book's chapters on it.
+the paper's section 4; chapters "Convolutional networks", "Residual networks" and "Attention".
 
 **Lemma (sorting in order).** Let the parameters of a class belong to units of stages t = 1, …, T, and let every stage
 with d_t ≥ 2 that we call *permuted* have this property: for each permutation π of its units there is a map of the class
@@ -25,6 +25,14 @@ M ≫ d². **Units inside units** (the dimensions of a head): if the inner units
 its own, an outer unit has M = K^{entries} Π C(M_inner + d_inner - 1, d_inner) words up to that: sort inside each unit,
 then sort the units. Where all of a group's action is told by one stage, as for attention, the count is exactly the
 number of orbits on the grid.
+
+**Signs and scales.** A unit may have a *row*: the entries that it is read in with, which are rounded before its others.
+If negating the row can be undone elsewhere, in later stages or in the unit's other entries (or need not be undone),
+rows matter up to sign: R words become (R + z)/2, z = 1 iff the zero word is on the grid. If multiplying the row by λ ≥
+1 can be undone by dividing entries of later stages or of the unit's others by λ, and a zero row does what any row with
+zeros there does, every row may be taken on the boundary of its cube: Σ 2 n_k R/K_k words, two faces for each of its n_k
+entries in block k, and one of the two if signs go too. These are the rules of :mod:`fnequiv.complexity.orbit`, unit by
+unit; as there, a unit takes the fewer of these words and of all.
 """
 
 from __future__ import annotations
@@ -33,12 +41,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..activations import Activation
-from ..complexity.orbit import log_count
+from ..complexity.orbit import is_odd, log_count
 from ..complexity.sensitivity import Activations, check_activations
 
 Array = npt.NDArray[np.float64]
@@ -60,6 +69,12 @@ class Units:
         Units inside each of them.
     permuted
         Whether they may be reordered; False for the rows of an output.
+    row
+        The blocks among ``entries`` that make up a unit's row.
+    signed, scaled
+        Whether the row's sign, and its scale, can be undone elsewhere.
+    log_choices
+        ln of what else has to be written down for each unit.
     """
 
     name: str
@@ -67,6 +82,10 @@ class Units:
     entries: Mapping[str, int]
     inside: tuple[Units, ...] = ()
     permuted: bool = True
+    row: tuple[str, ...] = ()
+    signed: bool = False
+    scaled: bool = False
+    log_choices: float = 0.0
 
     def sizes(self) -> dict[str, int]:
         """Return how many numbers of every block belong to these units.
@@ -92,23 +111,61 @@ class Units:
         own = math.lgamma(self.count + 1) if self.permuted else 0.0
         return own + self.count * math.fsum(units.log_order() for units in self.inside)
 
-    def log_words(self, log_levels: Mapping[str, Array], permute: bool) -> Array:
-        """Return ln M from ln K_k of every block; inner units are counted up to their order if ``permute``."""
-        words = sum((number * log_levels[block] for block, number in self.entries.items()), start=np.zeros(()))
-        return words + sum((units.log_count(log_levels, permute) for units in self.inside), start=np.zeros(()))
+    def shares(self) -> dict[str, float]:
+        """Return :meth:`sizes` with a dimension less for every row that may be scaled: how to share ε with scales."""
+        sizes: dict[str, float] = {}
+        length = sum(self.entries[block] for block in self.row)
+        for block, number in self.entries.items():
+            less = (length - 1) / length if self.scaled and block in self.row else 1.0
+            sizes[block] = less * self.count * number
+        for units in self.inside:
+            sizes |= {block: self.count * share for block, share in units.shares().items()}
+        return sizes
 
-    def log_count(self, log_levels: Mapping[str, Array], permute: bool) -> Array:
-        """Return the log number of multisets of d words, or of sequences if these or any units may not be permuted.
+    def log_words(self, log_levels: Mapping[str, Array], symmetry: str) -> Array:
+        """Return ln M from ln K_k of every block, inner units up to their own symmetry."""
+        each = {block: np.asarray(number * log_levels[block]) for block, number in self.entries.items()}
+        row = sum((each.pop(block) for block in self.row), start=np.zeros(()))
+        if symmetry == "signed_scaled":
+            row = self._log_rows(row, log_levels)
+        inside = (units.log_count(log_levels, symmetry) for units in self.inside)
+        return sum((*each.values(), *inside), start=row + self.log_choices)
+
+    def _log_rows(self, log_row: Array, log_levels: Mapping[str, Array]) -> Array:
+        """Return the log number of rows up to sign and scale, from that of all rows."""
+        words = log_row
+        if self.signed:
+            odd = [is_odd(log_levels[block]) for block in self.row]
+            words = log_row + np.log1p(np.where(np.all(odd, axis=0), np.exp(-log_row), 0.0)) - math.log(2)
+        if self.scaled:
+            faces = [math.log(self.entries[block]) + log_row - log_levels[block] for block in self.row]
+            words = np.minimum(words, np.logaddexp.reduce(faces) + (0.0 if self.signed else math.log(2)))
+        return words
+
+    def log_count(self, log_levels: Mapping[str, Array], symmetry: str) -> Array:
+        """Return the log number of multisets of d words, or of sequences without a symmetry or order.
+
+        ``symmetry`` is ``"none"``, ``"permutation"`` or ``"signed_scaled"``.
 
         Examples
         --------
         Two heads with two units of one number each, two levels: 3 multisets a head, so 6 of those.
 
         >>> heads = Units("heads", 2, {}, inside=(Units("pairs", 2, {"query": 1}),))
-        >>> [round(float(np.exp(heads.log_count({"query": np.log(2)}, permute)))) for permute in (True, False)]
+        >>> [round(float(np.exp(heads.log_count({"query": np.log(2)}, name)))) for name in ("permutation", "none")]
         [6, 16]
         """
-        return np.asarray(log_count(self.log_words(log_levels, permute), self.count, permute and self.permuted))
+        permute = symmetry != "none" and self.permuted
+        return np.asarray(log_count(self.log_words(log_levels, symmetry), self.count, permute))
+
+
+class Cover(NamedTuple):
+    """What a bound needs: its name, the stages, ln c_k of every block, and ln of the half-length of its range."""
+
+    name: str
+    units: tuple[Units, ...]
+    log_coefficients: Mapping[str, Array]
+    log_ranges: Mapping[str, Array]
 
 
 class NetworkClass(ABC):
@@ -123,14 +180,15 @@ class NetworkClass(ABC):
     def log_coefficients(self, log_B: Array, log_Bx: Array, domain: str) -> dict[str, Array]:
         """Return ln c_k of every block, in the order of :attr:`sizes`; -inf where the function ignores the block."""
 
+    def covers(self, log_B: Array, log_Bx: Array, domain: str) -> tuple[Cover, ...]:
+        """Return ways to cover the class, the parameters as they are first."""
+        coefficients = self.log_coefficients(log_B, log_Bx, domain)
+        return (Cover("", self.units, coefficients, dict.fromkeys(coefficients, log_B)),)
+
     @property
     def sizes(self) -> dict[str, int]:
         """How many numbers every block has."""
-        sizes: dict[str, int] = {}
-        for units in self.units:
-            for block, number in units.sizes().items():
-                sizes[block] = sizes.get(block, 0) + number
-        return sizes
+        return {block: number for units in self.units for block, number in units.sizes().items()}
 
     @property
     def parameters(self) -> int:

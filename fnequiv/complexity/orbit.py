@@ -214,7 +214,7 @@ def _grid_layer(ranges: Ranges, layer: int, log_weight: Array, log_bias: Array, 
     if layer < len(ranges.widths) - 2:
         permute, signed = used.permute[layer], used.signed[layer]
         if signed:
-            fixed = _odd(weight_levels) & _odd(bias_levels)
+            fixed = is_odd(weight_levels) & is_odd(bias_levels)
             words = plain + np.log1p(np.where(fixed, np.exp(-plain), 0.0)) - math.log(2)
         if used.scaled[layer]:
             faces = np.logaddexp(
@@ -227,7 +227,7 @@ def _grid_layer(ranges: Ranges, layer: int, log_weight: Array, log_bias: Array, 
     return LayerTerms(layer + 1, fan_in, width, cover, *numbers)
 
 
-def _odd(log_levels: Array) -> npt.NDArray[np.bool_]:
+def is_odd(log_levels: Array) -> npt.NDArray[np.bool_]:
     """Return whether K is odd; too large a K counts as odd, which can only raise the bound, by less than 10⁻¹⁴."""
     levels = np.rint(np.exp(np.minimum(log_levels, 34.0)))
     return (levels % 2 == 1) | (log_levels > 33.0)
