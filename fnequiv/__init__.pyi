@@ -2,8 +2,10 @@
 # type checkers and the book's execution cache.
 
 from . import activations as activations
+from . import architectures as architectures
 from . import complexity as complexity
 from . import equivalence as equivalence
+from . import generalization as generalization
 from . import plotting as plotting
 from . import symmetry as symmetry
 from . import validation as validation
