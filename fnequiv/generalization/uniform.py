@@ -99,8 +99,9 @@ def uniform_bound(
     resolution = 2 * slope * eps
     parts = (np.minimum(value, m), resolution, value - resolution, eps, nats)
     informative = (value < m).reshape(sizes.shape)
-    least_value, *others = (shaped(part, sizes.shape) for part in parts)
-    return UniformBound(least_value, *others, informative=informative if sizes.ndim else bool(informative))
+    names = ("value", "resolution", "sampling", "eps", "log_cover")
+    fields = {name: shaped(part, sizes.shape) for name, part in zip(names, parts, strict=True)}
+    return UniformBound(**fields, informative=informative if sizes.ndim else bool(informative))  # type: ignore[arg-type]
 
 
 def sample_size(
