@@ -101,7 +101,7 @@ def uniform_bound(
     informative = (value < m).reshape(sizes.shape)
     names = ("value", "resolution", "sampling", "eps", "log_cover")
     fields = {name: shaped(part, sizes.shape) for name, part in zip(names, parts, strict=True)}
-    return UniformBound(**fields, informative=informative if sizes.ndim else bool(informative))  # type: ignore[arg-type]
+    return UniformBound(**fields, informative=informative if sizes.ndim else bool(informative))
 
 
 def sample_size(
