@@ -1,0 +1,13 @@
+"""A zoo of tiny models of different wiring: all specimens, by name."""
+
+import zoo_attention
+import zoo_convolutional
+import zoo_dense
+import zoo_gated
+import zoo_normalised
+import zoo_odd
+import zoo_recurrent
+
+ROOMS = (zoo_dense, zoo_gated, zoo_convolutional, zoo_normalised, zoo_attention, zoo_recurrent, zoo_odd)
+SPECIMENS = {specimen.name: specimen for room in ROOMS for specimen in room.house.specimens}
+assert len(SPECIMENS) == sum(len(room.house.specimens) for room in ROOMS), "two specimens share a name"
