@@ -93,6 +93,9 @@ class ConvolutionalClass(NetworkClass):
             raise ValueError(f"channels must be (c_0, ..., c_L) with L >= 1, got {shown(self.channels)}")
         object.__setattr__(self, "image", image)
         object.__setattr__(self, "channels", channels)
+        for name in ("pooling", "activation"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
         for name in ("kernel", "outputs"):
             object.__setattr__(self, name, check_integer(name, getattr(self, name)))
         if self.padding not in PADDINGS:
