@@ -12,6 +12,7 @@ Theorem: Definition 1 and Examples 1-3 of Shen (2024). Chapter: "Telling network
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import starmap
 
 import numpy as np
 import torch
@@ -149,7 +150,10 @@ class _Question:
 
     def _moved(self, element: GroupElement) -> Iterator[tuple[str, torch.Tensor]]:
         # float64 holds every smaller dtype, so rounding to those shows up as a difference, not as noise of float64.
-        return ((name, tensor.cpu()) for name, tensor in moved_parts(self.a, self.spec, element, torch.float64))
+        return moved_parts(self.a, self.spec, element, torch.float64)
+
+    def _gap(self, name: str, moved: torch.Tensor) -> tuple[str, float]:
+        return name, relative_difference(moved, self.b[name].cpu())
 
     def _verified_when_fitted(self, element: GroupElement) -> Verdict | None:
         """Verify the element at the scales where all entries agree best: a largest entry alone may be far off."""
@@ -167,7 +171,7 @@ class _Question:
     def _verified(self, element: GroupElement) -> Verdict | None:
         """Return the verdict if g·a is b within the tolerance, or bit for bit in the networks' own dtype."""
         try:
-            gaps = {n: relative_difference(tensor, self.b[n].cpu()) for n, tensor in self._moved(element)}
+            gaps = dict(starmap(self._gap, self._moved(element)))  # a loop would hold a tensor beside the next one
         except ValueError:  # scales that leave the range of float64: no candidate
             return None
         gap = max([self.fixed, *gaps.values()])

@@ -15,10 +15,12 @@ from ..symmetry import SymmetrySpec
 from .actions import apply
 from .arrays import Params
 from .axes import restricted
-from .elements import GroupElement
+from .elements import GroupElement, Move
+from .rescaling import rescale_
 
-# Entries that are compared in float64 at a time.
-_PIECE = 1 << 18
+# Entries that are compared in float64 at a time: so large a part of a tensor, but within these bounds.
+_SHARE = 16
+_LEAST, _MOST = 1 << 13, 1 << 18
 
 
 def parts(spec: SymmetrySpec) -> list[SymmetrySpec]:
@@ -44,7 +46,10 @@ def parts(spec: SymmetrySpec) -> list[SymmetrySpec]:
 def moved_parts(
     params: Params, spec: SymmetrySpec, element: GroupElement, dtype: torch.dtype | None = None
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the tensors of g·θ by name, one part after the other, computed in ``dtype`` (their own if left out).
+    """Yield the tensors of g·θ by name, one part after the other.
+
+    With a ``dtype``, tensors take it, on the CPU, after the permutation and before flips and scales. No tensor is held
+    once it was yielded.
 
     Raises
     ------
@@ -63,10 +68,16 @@ def moved_parts(
     """
     for part in parts(spec):
         own = GroupElement({block.name: element[block.name] for block in part.blocks})
-        here = {name: params[name].detach() for name in part.shapes}
-        if dtype is not None:
-            here = {name: tensor.to(dtype) for name, tensor in here.items()}
-        yield from apply(here, part, own).items()
+        moved = {name: params[name].detach() for name in part.shapes}
+        if dtype is None:
+            moved = apply(moved, part, own)
+        else:
+            moved = apply(moved, part, GroupElement({name: Move(move.permutation) for name, move in own.moves.items()}))
+            for name in moved:
+                moved[name] = moved[name].to("cpu", dtype)
+            rescale_(moved, part, own)
+        for name in part.shapes:
+            yield name, moved.pop(name)
 
 
 def relative_difference(moved: torch.Tensor, wanted: torch.Tensor) -> float:
@@ -77,13 +88,20 @@ def relative_difference(moved: torch.Tensor, wanted: torch.Tensor) -> float:
     >>> relative_difference(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.0]))
     0.25
     """
-    if not wanted.numel() or torch.equal(moved, wanted):
+    if not wanted.numel():
         return 0.0
     gap = peak = 0.0
-    rows = max(1, _PIECE * len(wanted) // wanted.numel()) if wanted.ndim else 1
-    pieces = zip(moved.split(rows), wanted.split(rows), strict=True) if wanted.ndim else [(moved, wanted)]
-    for ours, theirs in pieces:
+    entries = min(max(wanted.numel() // _SHARE, _LEAST), _MOST)
+    rows = max(1, entries * len(wanted) // wanted.numel()) if wanted.ndim else 1
+    both = moved.detach(), wanted.detach()
+    for ours, theirs in zip(*(tensor.split(rows) for tensor in both), strict=True) if wanted.ndim else [both]:
         theirs = theirs.double()
-        gap = max(gap, float((ours.double() - theirs).abs().max()))
-        peak = max(peak, float(theirs.abs().max()))
+        gap, peak = max(gap, _largest(ours.double() - theirs)), max(peak, _largest(theirs))
+    if gap == 0:
+        return 0.0
     return gap / peak if peak else float("inf")
+
+
+def _largest(tensor: torch.Tensor) -> float:
+    low, high = tensor.aminmax()
+    return max(-float(low), float(high))

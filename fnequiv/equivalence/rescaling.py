@@ -102,7 +102,7 @@ def _check_digits(
             _check_sums(largest, largest * own * others, tiny, tensor, name)
         leaving = [axis.axis for axis, _ in pairs if axis.role == "out"]
         if leaving and not neurons and tensor.numel():
-            largest = tensor.abs().amax(leaving).double()
+            largest = torch.maximum(tensor.amax(leaving), -tensor.amin(leaving)).double()
             _check_sums(largest, largest * math.prod(least.values()), tiny, tensor, name)
 
 

@@ -22,8 +22,9 @@ from .axes import Array, FloatArray
 IntArray = npt.NDArray[np.int64]
 Units = IntArray | slice
 
-# Entries that are looked at together.
-_PIECE = 1 << 16
+# Entries that are looked at together: so large a part of the rows, but within these bounds.
+_SHARE = 16
+_LEAST, _MOST = 1 << 12, 1 << 16
 
 
 class Rows(Protocol):
@@ -175,10 +176,11 @@ def pieces(count: int, columns: int) -> Iterator[slice]:
 
     Examples
     --------
-    >>> list(pieces(3, 1 << 15))
+    >>> list(pieces(3, 2000))
     [slice(0, 2, None), slice(2, 4, None)]
     """
-    step = max(1, _PIECE // max(1, columns))
+    entries = min(max(count * columns // _SHARE, _LEAST), _MOST)
+    step = max(1, entries // max(1, columns))
     yield from (slice(start, start + step) for start in range(0, count, step))
 
 

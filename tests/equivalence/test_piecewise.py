@@ -1,6 +1,7 @@
 """A network read part by part and row by row is the network read whole, and takes no more memory than a part."""
 
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -34,6 +35,20 @@ def test_parts_move_as_the_whole_does(zoo_spec, networks, spread):
     moved = dict(moved_parts(theta, spec, g))
     assert moved.keys() == whole.keys()
     assert all(torch.equal(moved[name], whole[name]) for name in whole)
+    whole = apply({name: tensor.double() for name, tensor in theta.items()}, spec, g)
+    moved = dict(moved_parts(theta, spec, g, torch.float64))
+    assert all(torch.equal(moved[name], whole[name]) for name in whole)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float64])
+def test_a_tensor_is_let_go_before_the_next_one_comes(networks, dtype):
+    spec = mlp.spec((3, 4, 4, 2), "relu")
+    theta, gone = networks(spec, 0, dtype=torch.float32), []
+    for _, tensor in moved_parts(theta, spec, sample(spec, np.random.default_rng(0)), dtype):
+        assert all(earlier() is None for earlier in gone)
+        gone.append(weakref.ref(tensor))
+        del tensor
+    assert len(gone) == len(theta)
 
 
 def test_parts_are_refused_where_the_whole_is():
