@@ -190,14 +190,14 @@ def sensitivity(
     steps: float | Mapping[str, float],
     domain: str = "l2",
 ) -> float | Array:
-    """Return Σ_k c_k δ_k, the most that the output of any network of the class can move.
+    """Return Σ_k c_k δ_k, the most that the output of any network of the class can move; inf above 1.8e308.
 
     Parameters
     ----------
     steps
         δ_k ≥ 0, one number for all blocks or one for each by name; a block that is left out does not move.
-
-    The rest is as in :func:`covering_bound`. Both networks have to lie in the class. A sum above 1.8e308 gives inf.
+    network, B, Bx, domain
+        As in :func:`covering_bound`. Both networks have to lie in the class.
 
     Raises
     ------

@@ -28,11 +28,10 @@ Then change the values under the new softmax, which is some mean: with e' = min(
 
 (The centres of this cover are functions, not always networks of the class.)
 
-**What it is worth.** A head loses d_k² + d_k + d_v² + d_v dimensions (the key's bias included): with one softmax that
-is all that is redundant near a generic head with d_k, d_v ≤ C, and the bound's growth as ε falls is that of the free
-parameters. What is left becomes about ln d dearer a number, since ranges grow by d. With one head R = 1, and mixing
-pays at once: it halves the bound. With h heads of d = C/h dimensions it pays when ln K > (2h - 1) ln d, roughly: at
-small ε.
+**What it is worth.** A head loses d_k² + d_k + d_v² + d_v dimensions (the key's bias included): for d_k, d_v ≤ C all
+those of attention's group, so that as ε falls the bound grows with the number of parameters that are left. What is left
+becomes about ln d dearer a number, since ranges grow by d. With one head R = 1, and mixing pays at once: it halves the
+bound. With h heads of d = C/h dimensions it pays when ln K > (2h - 1) ln d, roughly: at small ε.
 """
 
 from __future__ import annotations
