@@ -108,6 +108,12 @@ class Draft:
         self.inner.append(Block(f"before {name}", channels, "signed_scaled", before, within=within, groups=channels))
         return Axis(gamma.name, 0, "in"), Axis(bias, 0, "in")
 
+    def layer_norm(self, name: str, width: int, *, bias: bool = True) -> Axes:
+        """Add a LayerNorm, or with ``bias=False`` an RMSNorm; return the places of what it writes."""
+        vectors = [f"{name}.weight"] + [f"{name}.bias"] * bias
+        self.shapes |= dict.fromkeys(vectors, (width,))
+        return tuple(Axis(vector, 0, "in") for vector in vectors)
+
     def spec(self) -> SymmetrySpec:
         """Return the specification."""
         return SymmetrySpec((*self.blocks, *self.inner), self.shapes, tuple(self.cells))

@@ -10,6 +10,23 @@ Theorem: Proposition 1 and Examples 1-3 of Shen (2024) and its section 4. Chapte
 
 from .attention import Attention, attention, multihead
 from .convolutional import CNN, cnn
+from .decoder import Decoder, decoder
+from .perceptron import ResidualMLP, residual_mlp
 from .residual import ResNet, resnet
+from .transformer import Transformer, transformer
 
-__all__ = ["CNN", "Attention", "ResNet", "attention", "cnn", "multihead", "resnet"]
+__all__ = [
+    "CNN",
+    "Attention",
+    "Decoder",
+    "ResNet",
+    "ResidualMLP",
+    "Transformer",
+    "attention",
+    "cnn",
+    "decoder",
+    "multihead",
+    "residual_mlp",
+    "resnet",
+    "transformer",
+]

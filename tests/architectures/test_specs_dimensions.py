@@ -24,6 +24,22 @@ BEYOND = {
     "resnet": 2 * 27 + 4,  # and the two beta that a projection adds up
     "resnet, bottlenecks": 2 * 54 + 16,
     "resnet, grouped": 2 * 62 + 24,
+    "residual perceptron": 0,
+    "residual perceptron, no biases": 0,
+    "residual perceptron, used twice": 0,
+    # A LayerNorm's bias; rows that read a norm; columns (and biases) that write to one; turns of the stream; exchanges.
+    "transformer": 3 * 4 + (12 + 3 + 3) + (2 + 1 + 3 + 5 + 4) + 3 + 3,
+    "transformer, no biases": (12 + 3 + 3) + (2 + 3 + 4 + 3) + 3,
+    "transformer, causal": 5 * 4 + (2 * (12 + 3) + 3) + (2 + 1 + 3 + 2 * (5 + 4)) + 3 + 3,
+    "transformer, vocabulary": 3 * 4 + (12 + 3 + 3) + (5 + 3 + 5 + 4) + 3 + 3,
+    "transformer, tied": 2 * 4 + (12 + 3) + (3 + 5 + 4),
+    "transformer, norm last": 4 * 4 + (3 + 12 + 3 + 3) + 2 * (5 + 4) + 4 + 2 * 4,
+    "transformer, norm last, no biases": (3 + 12 + 3 + 3) + 2 * (4 + 3) + 4,
+    "transformer, norm last, tied": 3 * 4 + (3 + 12 + 3) + 2 * (5 + 4) + 4,
+    "decoder": 6,  # turns of the stream
+    "decoder, no positions": 6,
+    "decoder, multi-query": 15,
+    "decoder, tied": 0,
     **{name: 0 for name in FAMILIES if name.startswith(("attention", "grouped", "multi-query", "rotary"))},
 }
 
