@@ -1,0 +1,167 @@
+"""From a module to its graph of operators, and from the tracer's errors to sentences.
+
+Notation. The graph holds ATen operators, as ``torch.export`` finds them in eval mode (not strict: it runs the module on
+tensors without numbers). Its leaves are parameters and buffers, known by their names in ``state_dict()``, constants,
+and inputs. Chapter: "Architectures".
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export.graph_signature import InputKind
+
+from ..validation import shown
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A module's graph: nodes in order, state-dict names of the leaves that have one, and the rest of the leaves."""
+
+    nodes: tuple[torch.fx.Node, ...]
+    names: Mapping[str, tuple[str, ...]]  # leaf -> the names of one tensor
+    model: nn.Module  # the copy that was traced, in eval mode
+    strange: tuple[str, ...]  # tensors that share memory in another shape
+
+
+def arguments(example_inputs: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return positional and named arguments of the call that is traced.
+
+    Raises
+    ------
+    TypeError
+        If they are neither a tensor, nor a tuple or a list, nor a dict with names.
+    """
+    if isinstance(example_inputs, torch.Tensor):
+        return (example_inputs,), {}
+    if isinstance(example_inputs, Mapping) and all(isinstance(key, str) for key in example_inputs):
+        return (), dict(example_inputs)
+    if isinstance(example_inputs, (tuple, list)):
+        return tuple(example_inputs), {}
+    raise TypeError(
+        f"example_inputs must be a tensor, a tuple of arguments or a dict of named ones, got {shown(example_inputs)}"
+    )
+
+
+def capture(model: nn.Module, example_inputs: object) -> Captured:
+    """Return the graph of ``model`` on inputs like ``example_inputs``; the model is copied first and left alone.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is no module, or the inputs are of another type.
+    ValueError
+        If the module cannot be copied, does not run on the inputs, or cannot be traced: the message has the place.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"expected a torch.nn.Module, got {shown(model)}: pass the model itself")
+    args, kwargs = arguments(example_inputs)
+    try:
+        twin = copy.deepcopy(model).eval()
+    except Exception as error:
+        raise ValueError(f"the model cannot be copied ({_line(error)}), and it is traced as a copy") from error
+    _run(twin, args, kwargs)
+    try:
+        with torch.no_grad(), warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            warnings.simplefilter("ignore")
+            program = torch.export.export(twin, args, kwargs or None, strict=False)
+            if any(_in_place(node) for node in program.graph.nodes):
+                program = program.run_decompositions({})
+    except Exception as error:
+        raise ValueError(_words(error)) from error
+    names, strange = _state_names(model, program)
+    return Captured(tuple(program.graph.nodes), names, twin, strange)
+
+
+def _in_place(node: torch.fx.Node) -> bool:
+    """Whether an operator writes into its operand."""
+    schema = getattr(node.target, "_schema", None)
+    return node.op == "call_function" and schema is not None and bool(schema.is_mutable)
+
+
+def _run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise unless the module runs on the inputs."""
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            model(*args, **kwargs)
+    except Exception as error:
+        given = ", ".join(_described(each) for each in (*args, *kwargs.values()))
+        raise ValueError(
+            f"{type(model).__name__} does not run on the example inputs ({given}): {_line(error)}; "
+            "pass the arguments of one call, of the shapes and types it takes"
+        ) from error
+
+
+def _described(value: object) -> str:
+    return f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else shown(value)
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else 'no message'}"
+
+
+def _words(error: Exception) -> str:
+    """Return the tracer's error in our words, with the line of the model's code where it arose."""
+    text = str(error)
+    place = ""
+    frames = re.findall(r'File "([^"]+)", line (\d+), in (forward\w*)', text)
+    frame = error.__traceback__
+    while frame is not None:
+        code = frame.tb_frame.f_code
+        if code.co_name == "forward" and "/torch/" not in code.co_filename:
+            place = f" in line {frame.tb_lineno} of {code.co_filename}"
+        frame = frame.tb_next
+    if not place and frames:
+        place = f" in line {frames[-1][1]} of {frames[-1][0]}"
+    kind = "GuardOnDataDependent" in type(error).__name__ or "data-dependent" in text.lower()
+    if kind or "Could not guard" in text or "aten._local_scalar_dense" in text:
+        return (
+            f"the model branches or counts on the data{place}, so it has no one graph of operators: {_line(error)}; "
+            "trace the part without that branch"
+        )
+    return f"the model cannot be traced{place}: {_line(error)}"
+
+
+def _state_names(
+    model: nn.Module, program: torch.export.ExportedProgram
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """Return all state-dict names of every leaf (tied weights have several), and what shares memory otherwise."""
+    state = model.state_dict(keep_vars=True)
+    known = {target: tensor for target, tensor in state.items() if isinstance(tensor, torch.Tensor)}
+    same: dict[object, list[str]] = {}
+    for name, tensor in known.items():
+        same.setdefault(_identity(name, tensor), []).append(name)
+    bases: dict[int, set[object]] = {}
+    for name, tensor in known.items():
+        if tensor.numel() and not tensor.is_meta:
+            bases.setdefault(tensor.untyped_storage().data_ptr(), set()).add(_identity(name, tensor))
+    overlapping = {key for keys in bases.values() if len(keys) > 1 for key in keys}
+    strange = tuple(name for key in overlapping for name in same[key])
+    leaves = {}
+    for spec in program.graph_signature.input_specs:
+        stated = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in known
+        if stated and spec.target is not None:
+            leaves[spec.arg.name] = tuple(same[_identity(spec.target, known[spec.target])])
+    return leaves, strange
+
+
+def _identity(name: str, tensor: torch.Tensor) -> object:
+    """Return what tells one tensor from another: its memory, and how it is read."""
+    if tensor.is_meta or not tensor.numel():
+        return id(tensor)
+    return tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride())
+
+
+def where(node: torch.fx.Node) -> str:
+    """Return the operator and its place in the tree of modules, for a note."""
+    stack: Sequence[Any] = list((node.meta.get("nn_module_stack") or {}).values())
+    path = str(stack[-1][0]) if stack else ""
+    return f"{node.target} in {path or 'the model itself'}"

@@ -1,0 +1,179 @@
+"""From units to axes: how the places along a parameter's axis are laid out in families.
+
+Notation. Along an axis the families' places follow one another as the digits of a number do: (c, h·w) is a family of c
+units with h·w places each, (2, n) one of n units twice. A stretch of the axis where the same families lie is a
+*segment*; its *digits* are (size, stride) pairs, major first, and the place in a family is Σ stride · digit.
+
+Theorem: as in :mod:`fnequiv.architectures.solving`. Chapter: "Architectures".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .scaling import Resolved, Scales
+from .solving import Solution
+from .structure import Ids, Term
+from .values import common_sizes
+
+_FEW = 4  # repetitions of a family along an axis that are read as segments of their own
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Places start..stop-1 of an axis: sizes of its digits, and for each family its strides and factors."""
+
+    start: int
+    stop: int
+    sizes: tuple[int, ...]
+    strides: dict[int, tuple[int, ...]]
+    factors: dict[int, tuple[Resolved, ...]]
+
+
+class UnreadableError(Exception):
+    """The places of some families follow no digits: they are to be frozen."""
+
+    def __init__(self, families: Sequence[int]) -> None:
+        super().__init__("no digits")
+        self.families = tuple(families)
+
+
+def anchors(units: Ids, solution: Solution) -> list[tuple[int, Ids]]:
+    """Return the families that move a line of units, each with the places in it (all of one colour pattern)."""
+    k = int(solution.family[units[0]])
+    return _lifted(k, solution.place[units], solution)
+
+
+def _lifted(k: int, places: Ids, solution: Solution) -> list[tuple[int, Ids]]:
+    family = solution.families[k]
+    if family.free:
+        return [(k, places)] if family.size > 1 else []
+    return [pair for top in family.parents for pair in _lifted(top, family.above[top][places], solution)]
+
+
+def digits(places: Ids) -> list[tuple[int, int]] | None:
+    """Return (size, stride) pairs, major first, that count the places; None if there are none.
+
+    Examples
+    --------
+    >>> digits(np.array([0, 0, 1, 1, 2, 2])), digits(np.array([0, 2, 1, 3])), digits(np.array([0, 1, 3, 2]))
+    ([(3, 1), (2, 0)], [(2, 1), (2, 2)], None)
+    """
+    if len(places) == 1:
+        return [] if places[0] == 0 else None
+    steps = np.diff(places)
+    other = np.flatnonzero(steps != steps[0])
+    run = int(other[0]) + 1 if len(other) else len(places)
+    if run == len(places):
+        return [(run, int(steps[0]))] if places[0] == 0 else None
+    if len(places) % run or not np.array_equal(
+        places.reshape(-1, run), places[::run, None] + np.arange(run) * steps[0]
+    ):
+        return None
+    rest = digits(places[::run])
+    return None if rest is None else [*rest, (run, int(steps[0]))]
+
+
+def segments(units: Ids, terms: Sequence[Term], solution: Solution, scales: Scales) -> list[Segment]:
+    """Return the segments of an axis with these units and factors (arrays along the axis).
+
+    Raises
+    ------
+    UnreadableError
+        If the places of a family follow no digits.
+    """
+    kinds = np.array([_kind(int(k), solution) for k in solution.family[units]])
+    resolved = scales.resolve(terms, len(units))
+    pattern = np.concatenate([kinds[:, None], *(each.pattern[:, None] for each in resolved)], axis=1)
+    borders = np.flatnonzero((np.diff(pattern, axis=0) != 0).any(axis=1)) + 1
+    found: list[Segment] = []
+    for start, stop in zip([0, *borders], [*borders, len(units)], strict=True):
+        found += _read(int(start), int(stop), units, resolved, solution)
+    return found
+
+
+def _kind(k: int, solution: Solution) -> int:
+    """Return one number for families whose places are read from the same families."""
+    family = solution.families[k]
+    if family.size == 1:
+        return -1
+    return k if family.free else -2 - hash(tuple(_kind(top, solution) for top in family.parents)) % (1 << 40)
+
+
+def _read(start: int, stop: int, units: Ids, resolved: list[Resolved], solution: Solution) -> list[Segment]:
+    here = units[start:stop]
+    first = int(solution.family[here[0]])
+    if solution.families[first].size == 1:
+        return _frozen(start, stop, resolved)
+    lines: dict[int, Ids] = {}
+    for k in np.unique(solution.family[here]).tolist():
+        chosen = solution.family[here] == k
+        for top, places in _lifted(k, solution.place[here[chosen]], solution):
+            lines.setdefault(top, np.empty(len(here), dtype=np.int64))[chosen] = places
+    counted = {top: digits(places) for top, places in lines.items()}
+    if any(each is None for each in counted.values()):
+        raise UnreadableError(list(lines))
+    sizes = common_sizes([[size for size, _ in each] for each in counted.values() if each is not None])
+    strides = {top: _cut(each or [], sizes) for top, each in counted.items()}
+    if any(each is None for each in strides.values()):
+        raise UnreadableError(list(lines))
+    if len(sizes) > 1 and sizes[0] <= _FEW and all(each is not None and each[0] == 0 for each in strides.values()):
+        step = (stop - start) // sizes[0]
+        return [s for at in range(start, stop, step) for s in _read(at, at + step, units, resolved, solution)]
+    for top, each in strides.items():
+        own = sorted(((s, n) for n, s in zip(sizes, each or (), strict=True) if s), reverse=True)
+        reach = solution.families[top].size
+        for stride, size in own:
+            if reach != stride * size:
+                raise UnreadableError(list(lines))
+            reach = stride
+        if reach != 1:
+            raise UnreadableError(list(lines))
+    factors = _factors(start, stop, resolved, lines, solution)
+    return [Segment(start, stop, tuple(sizes), {top: each or () for top, each in strides.items()}, factors)]
+
+
+def _frozen(start: int, stop: int, resolved: list[Resolved]) -> list[Segment]:
+    """Return a segment that nothing permutes; one single place may still be flipped and rescaled."""
+    if stop - start == 1 and any(each.moves(start, stop) for each in resolved):
+        own = tuple(each.at(np.array([start])) for each in resolved if each.moves(start, stop))
+        return [Segment(start, stop, (1,), {-1: (0,)}, {-1: own})]
+    for each in resolved:
+        each.give_up(start, stop)
+    return [Segment(start, stop, (stop - start,), {}, {})]
+
+
+def _cut(counted: list[tuple[int, int]], sizes: Sequence[int]) -> tuple[int, ...] | None:
+    """Return the strides of digits cut into ``sizes``; None where a digit does not divide."""
+    strides, left = [], list(reversed(counted))
+    for size in reversed(sizes):
+        if not left:
+            return None
+        own, stride = left[0]
+        if own % size:
+            return None
+        strides.append(stride)
+        left = [(own // size, stride * size), *left[1:]] if own > size else left[1:]
+    return tuple(reversed(strides))
+
+
+def _factors(
+    start: int, stop: int, resolved: list[Resolved], lines: dict[int, Ids], solution: Solution
+) -> dict[int, tuple[Resolved, ...]]:
+    """Return for each family the factors that belong to its units; what belongs to no one family is given up."""
+    out: dict[int, list[Resolved]] = {top: [] for top in lines}
+    for each in resolved:
+        if not each.moves(start, stop):
+            continue
+        for top, places in lines.items():
+            first = np.empty(solution.families[top].size, dtype=np.int64)
+            first[places[::-1]] = np.arange(stop - 1, start - 1, -1)
+            if each.agrees(first[places], np.arange(start, stop)) and each.distinct(first):
+                out[top].append(each.at(first))
+                break
+        else:
+            each.give_up(start, stop)
+    return {top: tuple(each) for top, each in out.items()}

@@ -1,0 +1,123 @@
+"""The rules' register: one function an operator, and how parameters enter.
+
+Notation. A rule takes a :class:`Call` (the structure that is written down, and the node) and the operator's arguments
+with tensors as :class:`~fnequiv.architectures.values.Value`; it returns the value of the result. An operator without a
+rule freezes what it reads: the places of its operands are marked one by one, their factors held at 1, and a note says
+so.
+
+Chapter: "Architectures". Theorem: as in :mod:`fnequiv.architectures.structure`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from .algebra import frozen
+from .capture import where
+from .structure import Structure
+from .values import Value, plain
+
+RULES: dict[str, Callable[..., Any]] = {}
+_ROOMS = ("elementwise", "shaping", "linear", "normalising", "recurrent")
+_FILLED = frozenset([
+    "zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros",
+    "new_ones", "new_full", "scalar_tensor"
+])  # fmt: skip
+_RANDOM = frozenset([
+    "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "bernoulli", "normal",
+    "multinomial", "poisson", "exponential", "uniform", "normal_", "uniform_", "bernoulli_", "exponential_",
+    "rrelu_with_noise"
+])  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One node of the graph, and the structure that it adds to."""
+
+    structure: Structure
+    node: torch.fx.Node
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the (first) result."""
+        out = self.node.meta["val"]
+        return tuple(out[0].shape if isinstance(out, (tuple, list)) else out.shape)
+
+    def note(self, what: str) -> None:
+        """Leave a sentence for the reader."""
+        self.structure.notes.append(f"{what}: {where(self.node)}")
+
+    def result(self) -> Any:
+        """Return values of the result's shapes whose places are read one by one."""
+        out = self.node.meta.get("val")
+        if isinstance(out, (tuple, list)):
+            return tuple(plain(each.shape) if isinstance(each, torch.Tensor) else each for each in out)
+        return plain(out.shape) if isinstance(out, torch.Tensor) else out
+
+
+def rule(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function for ATen operators of these names, whatever their overload."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name in names:
+            RULES[name] = function
+        return function
+
+    return register
+
+
+def apply_rule(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the value of a node from its operands' values."""
+    for room in _ROOMS:
+        importlib.import_module(f".rules_{room}", __package__)
+    name = operator_name(call.node)
+    if name in _RANDOM:
+        raise ValueError(
+            f"{where(call.node)} draws random numbers in eval mode too, so there is no function to compare: "
+            "pass the noise as an input"
+        )
+    if name in _FILLED:
+        value = plain(call.shape)
+        return replace(value, legs=tuple(replace(leg, constant=True) for leg in value.legs))
+    operands = list(values_in((args, kwargs)))
+    if not any(leg.units is not None for value in operands for leg in value.legs) and not any(
+        value.terms for value in operands
+    ):
+        return call.result()  # nothing here can move
+    if name in RULES:
+        return RULES[name](call, *args, **kwargs)
+    return froze(call, operands, "no rule for this operator, what it reads is left unmoved")
+
+
+def froze(call: Call, operands: Iterable[Value], why: str) -> Any:
+    """Return plain results after freezing the operands, and note why."""
+    moved = [value for value in operands if any(leg.units is not None for leg in value.legs) or value.terms]
+    for value in moved:
+        frozen(value, call.structure)
+    if moved:
+        call.note(why)
+    return call.result()
+
+
+def operator_name(node: torch.fx.Node) -> str:
+    """Return the operator's name without its overload."""
+    target = node.target
+    packet = getattr(target, "overloadpacket", None)
+    return str(packet.__name__ if packet is not None else getattr(target, "__name__", target))
+
+
+def values_in(tree: Any) -> Iterable[Value]:
+    """Yield the values in nested arguments."""
+    if isinstance(tree, Value):
+        yield tree
+    elif isinstance(tree, dict):
+        for each in tree.values():
+            yield from values_in(each)
+    elif isinstance(tree, (tuple, list)):
+        for each in tree:
+            yield from values_in(each)

@@ -1,0 +1,315 @@
+"""Rules of operators that move places about: views, slices, concatenations, copies.
+
+Notation. Nothing is computed, so factors pass. A slice marks the units it takes as a set; a concatenation, or a gather
+that takes a place twice, makes a new leg whose units are related to those they copy.
+
+Theorem: as in :mod:`fnequiv.architectures.structure`. Chapter: "Architectures".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from .algebra import aligned, frozen, held, met
+from .rules import Call, froze, rule, values_in
+from .structure import Ids, Structure, Term
+from .values import Leg, Value, common_sizes, cut, merge_legs, permute, plain, reshape, with_axes
+
+
+@rule("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as",
+      "_reshape_alias", "ravel", "squeeze_", "unsqueeze_")  # fmt: skip
+def viewed(call: Call, value: Value, *args: Any, **kwargs: Any) -> Value:
+    """Another shape, row-major."""
+    if value.shape == call.shape:
+        return value
+    return reshape(value, call.shape, call.structure)
+
+
+@rule("permute", "transpose", "t", "movedim", "swapaxes", "swapdims", "adjoint", "moveaxis", "numpy_T")
+def transposed(call: Call, value: Value, *args: Any) -> Value:
+    """Another order of the axes, found by running the operator on an index of axes."""
+    probe = torch.empty(tuple(range(2, 2 + len(value.groups))), device="meta")
+    order = [size - 2 for size in call.node.target(probe, *args).shape]  # type: ignore[operator]
+    return permute(value, order)
+
+
+@rule("expand", "expand_as", "broadcast_to", "expand_copy")
+def expanded(call: Call, value: Value, *args: Any, **kwargs: Any) -> Value:
+    """Copies along axes of size 1: the value is constant there."""
+    target = replace(plain(call.shape), legs=tuple(Leg(size, None, True) for size in call.shape))
+    return aligned([value, target], call.structure)[0]
+
+
+@rule("repeat", "tile")
+def repeated(call: Call, value: Value, repeats: Sequence[int]) -> Value:
+    """Copies of the whole along axes."""
+    repeats = [1] * (len(value.groups) - len(repeats)) + list(repeats)
+    value = replace(value, groups=(0,) * (len(repeats) - len(value.groups)) + value.groups)
+    kept: list[int | None] = []
+    sizes, groups = [], []
+    for times, (start, stop) in zip(repeats, value.spans, strict=True):
+        extra = [None] if times > 1 else []
+        kept += [*extra, *range(start, stop)]
+        sizes += [times] * len(extra) + [leg.size for leg in value.legs[start:stop]]
+        groups.append(len(extra) + stop - start)
+    return replace(with_axes(value, kept, sizes), groups=tuple(groups))
+
+
+@rule("repeat_interleave")
+def interleaved(call: Call, value: Value, repeats: Any, dim: int | None = None, **kwargs: Any) -> Value:
+    """Every place along an axis several times in a row."""
+    if not isinstance(repeats, int) or dim is None:
+        return froze(call, list(values_in((value, repeats))), "copies by a tensor of counts")
+    _start, stop = value.spans[dim % len(value.groups)]
+    kept: list[int | None] = [*range(stop), None, *range(stop, len(value.legs))]
+    sizes = [leg.size for leg in value.legs]
+    sizes.insert(stop, repeats)
+    groups = [n + (axis == dim % len(value.groups)) for axis, n in enumerate(value.groups)]
+    return replace(with_axes(value, kept, sizes), groups=tuple(groups))
+
+
+def gathered(value: Value, axis: int, places: Ids, structure: Structure) -> Value:
+    """Return the value at some places of an axis, in their order."""
+    start, stop = value.spans[axis]
+    if stop - start > 1:
+        value = merge_legs(value, start, stop, structure)
+    size = value.legs[start].size
+    leg = value.legs[start]
+
+    def change(ids: Ids) -> Ids:
+        return ids.take(places, axis=start) if ids.shape[start] > 1 else ids
+
+    out = value.mapped(change, value.legs, lambda k: {k})
+    units = out.legs[start].units
+    if units is not None and len(np.unique(places)) < len(places):
+        copies = structure.fresh(units.shape)
+        structure.relate(copies, units)
+        structure.mark(copies)
+        units = copies
+    if units is not None and size > 1 and not np.array_equal(np.unique(places), np.arange(size)):
+        structure.mark(out.legs[start].units)  # type: ignore[arg-type]
+    legs = [*out.legs]
+    legs[start] = Leg(len(places), units, leg.constant)
+    return replace(out, legs=tuple(legs))
+
+
+@rule("select", "unbind")
+def selected(call: Call, value: Value, dim: int = 0, index: int | None = None) -> Any:
+    """One place of an axis, or each of them."""
+    axis = dim % len(value.groups)
+    size = value.shape[axis]
+    kept = [n for k, n in enumerate(value.shape) if k != axis]
+    places = range(size) if index is None else [index % size]
+    found = [gathered(value, axis, np.array([place]), call.structure) if size > 1 else value for place in places]
+    found = [reshape(each, kept, call.structure) for each in found]
+    return tuple(found) if index is None else found[0]
+
+
+@rule("slice", "narrow", "split", "split_with_sizes", "chunk", "flip", "roll", "tensor_split", "unsafe_chunk",
+      "unsafe_split")  # fmt: skip
+def sliced(call: Call, value: Value, *args: Any, **kwargs: Any) -> Any:
+    """Some places of an axis, found by running the operator on an index of each axis."""
+    out = call.node.meta["val"]
+    results = [value] * (len(out) if isinstance(out, (tuple, list)) else 1)
+    rank = len(value.groups)
+    for axis, size in enumerate(value.shape):
+        line = torch.arange(size).reshape([-1 if k == axis else 1 for k in range(rank)]).expand(value.shape)
+        taken = call.node.target(line, *args, **kwargs)  # type: ignore[operator]
+        for k, index in enumerate(taken if isinstance(taken, (tuple, list)) else [taken]):
+            places = index[tuple(slice(None) if j == axis else 0 for j in range(rank))].numpy()
+            if not np.array_equal(places, np.arange(size)):
+                results[k] = gathered(results[k], axis, places, call.structure)
+    return tuple(results) if isinstance(out, (tuple, list)) else results[0]
+
+
+@rule("index_select", "index")
+def indexed(call: Call, value: Value, *args: Any) -> Any:
+    """Places chosen by a tensor."""
+    return froze(call, list(values_in((value, args))), "places chosen by a tensor are left unmoved")
+
+
+@rule("cat", "concat", "concatenate", "stack", "hstack", "vstack")
+def joined(call: Call, values: Sequence[Value], dim: int = 0) -> Value:
+    """Values one behind the other: the new leg's units are related to those of its parts."""
+    name = str(call.node.target).split(".")[1]
+    rank = len(call.shape)
+    if name in ("hstack", "vstack"):
+        dim = {"vstack": 0, "hstack": min(1, rank - 1)}[name]
+    axis = dim % rank
+    if name == "stack":
+        values = [replace(value, groups=(*value.groups[:axis], 0, *value.groups[axis:])) for value in values]
+    if name == "stack":
+        return stacked(values, axis, call.structure)
+    values = [value for value in values if value.shape != (0,)]
+    return join(values, axis, call.structure)
+
+
+def stacked(values: Sequence[Value], axis: int, structure: Structure) -> Value:
+    """Return values side by side along a new axis of size 1 in each: every place keeps units of its own."""
+    values = [merged(value, axis, structure) for value in values]
+    values = _alike(values, axis, structure)
+    start = values[0].spans[axis][0]
+    legs = []
+    for k in range(len(values[0].legs)):
+        own = [value.legs[k] for value in values]
+        if k == start or not all(leg.units is not None for leg in own):
+            continue
+        shape = list(np.broadcast_shapes(*(leg.units.shape for leg in own if leg.units is not None)))
+        shape[start] = len(values)
+        units = structure.fresh(tuple(shape))
+        for leg, piece in zip(own, np.split(units, len(values), axis=start), strict=True):
+            structure.mark(piece)
+            structure.relate(piece, leg.units)  # type: ignore[arg-type]
+        legs.append((k, units))
+    bare = [replace(value, legs=tuple(Leg(leg.size, None, any(k == j for j, _ in legs) or leg.constant) if k != start
+                                      else leg for k, leg in enumerate(value.legs))) for value in values]  # fmt: skip
+    out = join(bare, axis, structure)
+    whole = list(out.legs)
+    for k, units in legs:
+        whole[k] = Leg(whole[k].size, units)
+    return replace(out, legs=tuple(whole), terms=_stacked_terms(values, start, structure))
+
+
+def _stacked_terms(values: Sequence[Value], start: int, structure: Structure) -> tuple[Term, ...]:
+    """Return a new variable for each place of a stack and each unit, equated with those of the parts."""
+    owners = frozenset().union(*(term.owners for value in values for term in value.terms))
+    if not owners:
+        return ()
+    shape = list(np.broadcast_shapes(*(term.ids.shape for value in values for term in value.terms)))
+    shape[start] = len(values)
+    ids = structure.variables.fresh(tuple(shape))
+    for value, piece in zip(values, np.split(ids, len(values), axis=start), strict=True):
+        terms = [replace(term, owners=owners) for term in value.terms]
+        structure.variables.equate(terms, [Term(piece, owners)])
+    return (Term(ids, owners),)
+
+
+def join(values: Sequence[Value], axis: int, structure: Structure) -> Value:
+    """Return the concatenation along an axis: a new leg of it, whose units are related to those of the parts."""
+    values = _alike(values, axis, structure)
+    start = values[0].spans[axis][0]
+    sizes = [value.legs[start].size for value in values]
+    frames = [_frame(value, start) for value in values]
+    legs = list(met(frames, structure))
+    parts = [value.legs[start] for value in values]
+    units = None
+    if any(part.units is not None or part.constant for part in parts):
+        units = structure.fresh(_shape([part.units for part in parts if part.units is not None], start, values))
+        for part, piece in zip(parts, _pieces(units, sizes, start), strict=True):
+            structure.mark(piece, None if part.units is not None or part.constant else start)
+            if part.units is not None:
+                structure.relate(piece, part.units)
+    legs[start] = Leg(sum(sizes), units)
+    return Value(values[0].groups, tuple(legs), _joined_terms(values, sizes, start, structure))
+
+
+def _alike(values: Sequence[Value], axis: int, structure: Structure) -> list[Value]:
+    """Return the values with one leg on the axis, and the same legs on all others."""
+    out = [merged(value, axis, structure) for value in values]
+    for k in range(len(out[0].groups)):
+        if k != axis:
+            sizes = common_sizes([[leg.size for leg in value.legs[slice(*value.spans[k])]] for value in out])
+            out = [cut(value, k, sizes, structure) for value in out]
+            if len(sizes) == 1:
+                out = [merged(value, k, structure) for value in out]
+    return out
+
+
+def _frame(value: Value, start: int) -> Value:
+    """Return the value with a constant leg of size 1 in the place of one."""
+    legs = list(value.legs)
+    legs[start] = Leg(1, None, True)
+    legs = [leg if leg.units is None else replace(leg, units=leg.units.take([0], axis=start)) for leg in legs]
+    return replace(value, legs=tuple(legs), terms=())
+
+
+def _shape(arrays: Sequence[Ids], start: int, values: Sequence[Value]) -> tuple[int, ...]:
+    """Return the shape of an array along the joined leg."""
+    rank = len(values[0].legs)
+    shape = list(np.broadcast_shapes((1,) * rank, *(ids.take([0], axis=start).shape for ids in arrays)))
+    shape[start] = sum(value.legs[start].size for value in values)
+    return tuple(shape)
+
+
+def _pieces(ids: Ids, sizes: Sequence[int], start: int) -> list[Ids]:
+    return np.split(ids, np.cumsum(sizes)[:-1], axis=start)
+
+
+def merged(value: Value, axis: int, structure: Structure) -> Value:
+    """Return the value with one leg on an axis."""
+    start, stop = value.spans[axis]
+    if stop > start:
+        return merge_legs(value, start, stop, structure)
+    kept: list[int | None] = [*range(start), None, *range(start, len(value.legs))]
+    out = with_axes(value, kept, [leg.size for leg in (*value.legs[:start], Leg(1), *value.legs[start:])])
+    legs = (*out.legs[:start], Leg(1), *out.legs[start + 1 :])
+    return replace(out, legs=legs, groups=tuple(n + (k == axis) for k, n in enumerate(value.groups)))
+
+
+def _joined_terms(values: Sequence[Value], sizes: Sequence[int], start: int, structure: Structure) -> tuple[Term, ...]:
+    """Return new variables along the joined leg, equated with those of the parts; what else there is is held at 1."""
+    for value in values:
+        for term in value.terms:
+            if start not in term.owners:
+                structure.variables.pin(term)
+    along = [[replace(t, owners=frozenset({start})) for t in value.terms if start in t.owners] for value in values]
+    if not any(along):
+        return ()
+    ids = structure.variables.fresh(_shape([term.ids for terms in along for term in terms], start, values))
+    for terms, piece in zip(along, _pieces(ids, sizes, start), strict=True):
+        structure.variables.equate(terms, [Term(piece, frozenset({start}))])
+    return (Term(ids, frozenset({start})),)
+
+
+@rule("constant_pad_nd", "pad", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
+      "replication_pad2d", "replication_pad3d", "reflection_pad", "_pad_circular")  # fmt: skip
+def padded(call: Call, value: Value, pads: Sequence[int], *args: Any, **kwargs: Any) -> Value:
+    """Padding: places of the padded axes are read one by one; with zeros, a leg with units keeps them."""
+    fill = args[-1] if args and isinstance(args[-1], (int, float)) else kwargs.get("value") or 0
+    rank = len(value.groups)
+    if fill:
+        value = held(value, call.structure)
+    for k in range(len(pads) // 2):
+        axis, before, after = rank - 1 - k, pads[2 * k], pads[2 * k + 1]
+        if not before and not after:
+            continue
+        start, stop = value.spans[axis]
+        moved = any(leg.units is not None for leg in value.legs[start:stop])
+        if not moved or min(before, after) < 0:
+            value = frozen(value, call.structure, [axis])
+            legs = [*value.legs[:start], Leg(value.shape[axis] + before + after), *value.legs[stop:]]
+            kept: list[int | None] = [*range(start), None, *range(stop, len(value.legs))]
+            groups = tuple(1 if j == axis else n for j, n in enumerate(value.groups))
+            value = replace(with_axes(value, kept, [leg.size for leg in legs]), groups=groups)
+            value = replace(value, legs=tuple(legs[j] if j == start else leg for j, leg in enumerate(value.legs)))
+        else:
+            zeros = [plain([n if j == axis else size for j, size in enumerate(value.shape)]) for n in (before, after)]
+            zeros = [replace(z, legs=tuple(replace(leg, constant=True) for leg in z.legs)) for z in zeros]
+            parts = [p for p, n in ((zeros[0], before), (value, 1), (zeros[1], after)) if n]
+            value = join(parts, axis, call.structure)
+    return value
+
+
+@rule("pixel_shuffle", "pixel_unshuffle", "channel_shuffle")
+def shuffled(call: Call, value: Value, factor: int) -> Value:
+    """Channels and places exchanged in blocks."""
+    name, structure = str(call.node.target).split(".")[1], call.structure
+    *batch, c, h, w = value.shape if name != "channel_shuffle" else (*value.shape[:1], *value.shape[1:2], 1, 1)
+    b, n = len(batch), factor
+    if name == "channel_shuffle":
+        rest = value.shape[2:]
+        split = reshape(value, (*batch, n, c // n, math.prod(rest)), structure)
+        return reshape(permute(split, (*range(b), b + 1, b, b + 2)), call.shape, structure)
+    if name == "pixel_shuffle":
+        split = reshape(value, (*batch, c // n**2, n, n, h, w), structure)
+        order = (*range(b), b, b + 3, b + 1, b + 4, b + 2)
+    else:
+        split = reshape(value, (*batch, c, h // n, n, w // n, n), structure)
+        order = (*range(b), b, b + 2, b + 4, b + 1, b + 3)
+    return reshape(permute(split, order), call.shape, structure)

@@ -1,0 +1,64 @@
+"""The symmetry group of any PyTorch module: traced, inferred, and checked on the network itself.
+
+Notation. f(x; θ) is the module in eval mode. :func:`symmetry_of` captures its graph of operators, infers which units of
+its tensors move together (:mod:`fnequiv.architectures.inference`), and draws elements g of the group that it found:
+f(x; gθ) = f(x; θ) on the example inputs and on others near them, in double precision, or it raises.
+
+Theorem: Proposition 1 and Examples 1-3 of Shen (2024), section 4 for convolutions, residual networks and attention.
+Chapter: "Architectures".
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..symmetry import SymmetrySpec
+from ..validation import check_bool
+from .capture import capture
+from .drift import check_drift
+from .inference import infer
+
+__all__ = ["symmetry_of"]
+
+
+def symmetry_of(model: nn.Module, example_inputs: object, *, check: bool = True) -> SymmetrySpec:
+    """Return the symmetry group of ``model`` in eval mode.
+
+    Parameters
+    ----------
+    model
+        Any module that ``torch.export`` can trace. It is copied, and not changed.
+    example_inputs
+        Arguments of one call: a tensor, a tuple of arguments, or a dict of named ones.
+    check
+        Whether to apply random elements of the group to a copy in double precision and compare outputs.
+
+    Returns
+    -------
+    SymmetrySpec
+        Of the tensors of ``model.state_dict()``, by name. Its notes say what was left unmoved and why.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is no module or the inputs are of another type.
+    ValueError
+        If the module does not run on the inputs or cannot be traced.
+    RuntimeError
+        If an element of the group changes the function: a fault of the inference, named by its block.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+    >>> spec = symmetry_of(net, torch.zeros(2, 3))
+    >>> spec.order(), spec.continuous_dimension()
+    (24, 4)
+    """
+    check_bool("check", check)
+    captured = capture(model, example_inputs)
+    shapes = {name: tuple(tensor.shape) for name, tensor in captured.model.state_dict().items()}
+    spec = infer(captured, shapes)
+    if check and spec.blocks:
+        check_drift(captured.model, example_inputs, spec)
+    return spec
