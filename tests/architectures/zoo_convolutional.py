@@ -190,11 +190,8 @@ class Resnext(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem, self.head = nn.Conv2d(2, 3, 1), nn.Linear(3, 2)
-        self.down, self.middle, self.up = (
-            nn.Conv2d(3, 4, 1),
-            nn.Conv2d(4, 4, 3, padding=1, groups=2),
-            nn.Conv2d(4, 3, 1),
-        )
+        self.down, self.up = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1)
+        self.middle = nn.Conv2d(4, 4, 3, padding=1, groups=2)
 
     def forward(self, x):
         x = self.stem(x)
@@ -213,12 +210,8 @@ class ChannelShuffle(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem, self.first, self.second = (
-            nn.Conv1d(2, 4, 1),
-            nn.Conv1d(4, 6, 2, groups=2),
-            nn.Conv1d(6, 6, 2, groups=3),
-        )
-        self.head = nn.Linear(6, 2)
+        self.stem, self.head = nn.Conv1d(2, 4, 1), nn.Linear(6, 2)
+        self.first, self.second = nn.Conv1d(4, 6, 2, groups=2), nn.Conv1d(6, 6, 2, groups=3)
 
     def forward(self, x):
         x = functional.relu(self.first(functional.relu(self.stem(x))))

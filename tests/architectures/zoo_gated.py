@@ -62,12 +62,8 @@ class Maxout(nn.Module):
 class Highway(nn.Module):
     def __init__(self):
         super().__init__()
-        self.stem, self.change, self.gate, self.head = (
-            nn.Linear(2, 3),
-            nn.Linear(3, 3),
-            nn.Linear(3, 3),
-            nn.Linear(3, 2),
-        )
+        self.stem, self.head = nn.Linear(2, 3), nn.Linear(3, 2)
+        self.change, self.gate = nn.Linear(3, 3), nn.Linear(3, 3)
 
     def forward(self, x):
         x = self.stem(x)
@@ -95,11 +91,8 @@ class SoftmaxGate(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.value, self.gate, self.head = (
-            nn.Linear(2, 4),
-            nn.Linear(2, 4),
-            nn.Sequential(nn.Linear(4, 3), nn.GELU(), nn.Linear(3, 1)),
-        )
+        self.value, self.gate = nn.Linear(2, 4), nn.Linear(2, 4)
+        self.head = nn.Sequential(nn.Linear(4, 3), nn.GELU(), nn.Linear(3, 1))
 
     def forward(self, x):
         return self.head(self.value(x) * self.gate(x).softmax(dim=-1))
