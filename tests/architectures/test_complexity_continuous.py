@@ -182,6 +182,10 @@ def test_the_normal_form_of_attention_covers(network, eps, domain):
     grid = make_grid(cover, np.log(np.array(eps)), "none")
     nats = {name: float(log) for name, log in grid.log_levels.items()}
     levels = {name: round(math.exp(log)) for name, log in nats.items()}
+    half = {"query": d_k * B**2, "key": 1.0, "value": d_v * B**2, "output": 1.0}
+    for name, number in levels.items():  # K steps of 2δ reach from one end of the range to the other
+        reached = number * math.exp(float(grid.log_resolutions[name]))
+        assert reached >= (1 - 1e-11) * (B * (1 + h * d_v * B) if name == "output.bias" else half[name.split(".")[0]])
     e, f = min(d_k, C), min(d_v, C)
     head = e * C * nats["query.weight"] + e * nats["query.bias"] + f * C * nats["value.weight"]
     head += math.log(math.comb(C, e) * math.comb(C, f))
