@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -416,3 +418,8 @@ def test_wrong_steps_are_named():
             sensitivity(TINY[0], B=1, Bx=1, steps=steps)
     with pytest.raises(ValueError, match="must be one number"):
         covering_terms(TINY[0], B=1, Bx=1, eps=[0.1, 0.2])
+
+
+def test_the_bounds_need_no_torch():
+    code = "import sys, fnequiv.architectures.complexity; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
