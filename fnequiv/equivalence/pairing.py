@@ -31,6 +31,9 @@ _FEW = 4
 # So many pairs are sifted, and so many entries compared, at most.
 _MOST_PAIRS = 1 << 23
 _MOST_ENTRIES = 1 << 28
+# Costs are rounded to this part: SciPy's sparse matching runs for ever where sums of costs tie but for rounding, and
+# sums of such multiples are exact.
+_COST = 2.0**-20
 # Projections are computed with this relative error at most.
 _ROUNDING = 1e-11
 
@@ -71,8 +74,8 @@ def pair(a: Rows, b: Rows, allowed: Rows, bound: int, *, signed: bool) -> Pairin
     if found is None:
         return None
     first, second, plus, minus = found
-    costs = np.minimum(plus, minus)
-    graph = csr_array((1.0 + costs, (first, second)), shape=(size, size))
+    costs = 1.0 + np.rint(np.minimum(plus, minus) / _COST) * _COST
+    graph = csr_array((costs, (first, second)), shape=(size, size))
     partner = np.asarray(maximum_bipartite_matching(graph, perm_type="column"), dtype=np.int64)
     if (partner < 0).any():
         alone = np.flatnonzero(partner < 0)[:64]

@@ -167,3 +167,14 @@ def test_scales_that_cancel_between_two_layers_are_not_pinned(networks):
     assert not scales_are_one(arrays(a), arrays(b), spec, classes)
     assert scales_are_one(arrays(a), arrays(a), spec, classes)
     assert compare(a, b, spec).answer != "not equivalent"
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_matching_ends_where_sums_of_costs_tie_but_for_rounding(seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=(2, 6, 1))  # any two assignments of points on a line that do not cross cost the same
+    found = pair(Whole(a), Whole(b), Whole(np.full((6, 1), 3.0)), 1, signed=False)
+    costs = [np.abs(b[:, 0] - a[list(order), 0]) / 3 for order in itertools.permutations(range(6))]
+    least = min((cost.sum() for cost in costs if (cost <= 1).all()), default=None)
+    if least is not None:
+        assert np.abs(b[:, 0] - a[found.partner, 0]).sum() / 3 == pytest.approx(least, abs=1e-5)
