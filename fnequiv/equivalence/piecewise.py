@@ -20,7 +20,7 @@ from .rescaling import rescale_
 
 # Entries that are compared in float64 at a time: so large a part of a tensor, but within these bounds.
 _SHARE = 16
-_LEAST, _MOST = 1 << 13, 1 << 18
+_LEAST, _MOST = 1 << 14, 1 << 18
 
 
 def parts(spec: SymmetrySpec) -> list[SymmetrySpec]:

@@ -23,8 +23,8 @@ IntArray = npt.NDArray[np.int64]
 Units = IntArray | slice
 
 # Entries that are looked at together: so large a part of the rows, but within these bounds.
-_SHARE = 16
-_LEAST, _MOST = 1 << 12, 1 << 16
+_SHARE = 32
+_LEAST, _MOST = 1 << 13, 1 << 16
 
 
 class Rows(Protocol):
@@ -176,7 +176,7 @@ def pieces(count: int, columns: int) -> Iterator[slice]:
 
     Examples
     --------
-    >>> list(pieces(3, 2000))
+    >>> list(pieces(3, 1 << 12))
     [slice(0, 2, None), slice(2, 4, None)]
     """
     entries = min(max(count * columns // _SHARE, _LEAST), _MOST)
