@@ -6,7 +6,8 @@ What is made one. Blocks are named by the first place where they lie, and stand 
 member of a cluster is the parent says nothing: it is the first. Places that only move (``"carry"``) lie on that one.
 Where a block is neither flipped nor rescaled, every place only moves; where it is flipped alone, ways in and out are
 the same; multiplying in and dividing out is the same group as the reverse: the first place is ``"in"``. Blocks of one
-unit that may not be flipped or rescaled, and blocks with neither places nor blocks within, are dropped.
+unit that may not be flipped or rescaled, and blocks with neither places nor blocks within, are dropped. What a diagonal
+of single entries says is written as in :mod:`fnequiv.symmetry.diagonals`.
 
 Theorem: the groups are those of Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "Architectures".
 """
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .blocks import Axis, Block, kind_of
+from .diagonals import upright
 
 if TYPE_CHECKING:
     from .spec import SymmetrySpec
@@ -93,6 +95,7 @@ def normalised(spec: SymmetrySpec) -> SymmetrySpec:
     >>> normalised(SymmetrySpec((one,), shapes)) == normalised(SymmetrySpec((other,), shapes))
     True
     """
+    spec = upright(replace(spec, blocks=tuple(_turned(block) for block in spec.blocks)))
     roots: list[_Cluster] = []
     owner: dict[str, _Cluster] = {}
     for block in spec.blocks:

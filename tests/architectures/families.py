@@ -72,6 +72,7 @@ FAMILIES = {
     "cnn, gelu": Family(CNN, cnn, CNN_SIZES, {"activation": "gelu"}),
     "cnn, depthwise": Family(CNN, cnn, CNN_SIZES, {"separable": True}),
     "cnn, depthwise, plain": Family(CNN, cnn, ((1, 3, 4), (9, 8), 3), {"separable": True, "norm": False}, (2, 1, 9, 8)),
+    "cnn, depthwise, gelu": Family(CNN, cnn, CNN_SIZES, {"separable": True, "activation": "gelu"}),
     "resnet": Family(ResNet, resnet, ((3, 4), (2, 1), 1, 3)),
     "resnet, large": Family(ResNet, resnet, ((3, 4), (1, 1), 1, 3), {"large": True}, (2, 1, 16, 16)),
     "resnet, bottlenecks": Family(ResNet, resnet, ((2, 2), (1, 2), 1, 3), {"bottleneck": True}),

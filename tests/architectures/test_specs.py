@@ -37,6 +37,14 @@ def test_group_elements_keep_the_function(bench):
     assert all(name in outputs or name.endswith("num_batches_tracked") for name in still)
 
 
+def test_the_normalised_specification_is_of_the_same_group(bench):
+    spec = bench.spec.normalised()
+    assert spec.order() == bench.spec.order()
+    assert spec.continuous_dimension() == bench.spec.continuous_dimension()
+    for draw, params in enumerate(bench.params):
+        assert bench.drift(draw, apply(params, spec, sample(spec, np.random.default_rng([7, draw])))) <= 1e-10
+
+
 def alone(spec, name, move):
     """The map of parameters that moves one block, and nothing of the others."""
     element = GroupElement({**identity(spec).moves, name: move})

@@ -20,6 +20,7 @@ BEYOND = {
     "cnn, square": 2 * 7,
     "cnn, gelu": 2 * 7,
     "cnn, depthwise": 2 * 7,
+    "cnn, depthwise, gelu": 2 * 7,
     "cnn, depthwise, plain": 0,
     "resnet": 2 * 27 + 4,  # and the two beta that a projection adds up
     "resnet, bottlenecks": 2 * 54 + 16,
