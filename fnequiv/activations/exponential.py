@@ -76,6 +76,7 @@ def celu(alpha: float = 1.0) -> Activation:
     a = float(check_positive("alpha", check_real("alpha", alpha)))
 
     def celu_of(x: Array) -> Array:
+        """Return max(0, x) + α min(0, e^(x/α) - 1), exact near 0."""
         left = np.minimum(0.0, x)
         t = left / a  # may underflow for a large α; near 0 the series needs no division to be undone
         return np.maximum(0.0, x) + np.where(t > -1e-8, left * (1 + t / 2), a * np.expm1(t))

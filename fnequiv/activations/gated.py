@@ -74,9 +74,11 @@ def gelu_tanh() -> Activation:
     scale = math.sqrt(2 / math.pi)
 
     def gate(x: Array) -> Array:
-        return special.expit(2 * scale * (x + _CUBIC * x**3))  # (1 + tanh u)/2 without cancellation
+        """Return (1 + tanh u)/2."""
+        return special.expit(2 * scale * (x + _CUBIC * x**3))  # a sigmoid of 2u: no cancellation
 
     def slope(x: Array) -> Array:
+        """Return the derivative of x times the gate."""
         g = gate(x)
         return g + x * g * (1 - g) * 2 * scale * (1 + 3 * _CUBIC * x**2)
 
@@ -112,6 +114,7 @@ def mish() -> Activation:
     """Return the facts of x tanh(softplus(x))."""
 
     def gate(x: Array) -> Array:
+        """Return tanh(softplus(x))."""
         return np.tanh(softplus_of(x))
 
     return _gated(

@@ -132,6 +132,7 @@ def _log_count(cover: Cover, lengths: Array) -> float:
     step = 2 * cover.polynomial_radius / lengths.shape[1]
 
     def points(length: list[float]) -> int:
+        """Return the number of grid points in a box with these sides."""
         length = [length[0] + 2 * cover.family.B, *length[1:]]
         return math.prod(max(1, math.ceil(entry / step)) for entry in length)
 

@@ -81,6 +81,7 @@ class _Search:
         self.ends = [_mix(np.arange(n, dtype=np.uint64)) for n in (graph.weights[0].shape[1], len(graph.weights[-1]))]
 
     def start(self) -> Colours:
+        """Return the refined colours of the hidden units when each starts with its bias and its multiplicity."""
         hidden = zip(self.graph.biases[:-1], self.graph.multiplicities, strict=True)
         return self.refine([_mix(bias.view(np.uint64)) + _mix(count.view(np.uint64)) for bias, count in hidden])
 

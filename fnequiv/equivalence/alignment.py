@@ -76,10 +76,8 @@ def align(
 
     Parameters
     ----------
-    a, b
-        Every tensor of the two networks by name; never modified.
-    spec
-        The specification of both, of any architecture.
+    a, b, spec
+        As for :func:`~fnequiv.equivalence.checking.compare`.
     starts
         How many starts to take the best of: the first follows the blocks from the inputs, the others are random.
     generator
@@ -103,8 +101,8 @@ def align(
     Raises
     ------
     TypeError, ValueError
-        If the networks are not two of ``spec`` with equal dtypes, ``starts`` or ``sweeps`` is below 1, more than one
-        start lacks a generator, ``score`` is no function or gives no finite number, ``executor`` is none, or
+        As :func:`~fnequiv.equivalence.checking.compare` for networks; and if ``starts`` or ``sweeps`` is below 1, more
+        than one start lacks a generator, ``score`` is no function or gives no finite number, ``executor`` is none, or
         ``progress`` is no bool.
 
     Notes

@@ -132,6 +132,7 @@ def _signs(first: Array, characters: list[int]) -> list[int]:
     pivots: dict[int, tuple[int, int]] = {}  # by leading bit: a character, and 1 if its sign has to change
 
     def reduced(character: int) -> tuple[int, int]:
+        """Return what the pivots leave of a character, and 1 if its sign has to change."""
         change = 0
         while character and character.bit_length() in pivots:
             other, its = pivots[character.bit_length()]

@@ -180,6 +180,7 @@ def _alternative(draw: Callable[..., Any], alt: object) -> Callable[[dict[str, A
         )
 
     def describe(values: dict[str, Any]) -> str:
+        """Return the alternative text of one frame, on one line."""
         text = alt(**values) if callable(alt) else alt
         if not isinstance(text, str) or not text.strip():
             raise ValueError(
@@ -215,6 +216,7 @@ def _stacked(controls: tuple[Any, ...], frames: dict[tuple[str, ...], str]) -> A
     stacks: dict[tuple[Any, ...], Any] = {}
 
     def stack(labels: tuple[str, ...]) -> Any:
+        """Return what is shown once the first controls stand at these labels."""
         if len(labels) == len(controls):
             return pictures[frames[labels]]
         control = controls[len(labels)]
