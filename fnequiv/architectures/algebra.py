@@ -79,7 +79,9 @@ def added(values: Sequence[Value], structure: Structure) -> Value:
     legs = met([first, *others], structure)
     for other in others:
         structure.variables.equate(list(first.terms), list(other.terms))
-    return replace(first, legs=legs)
+    shifts = tuple(ids for value in (first, *others) for ids in value.shifts)
+    scores = tuple(pair for value in (first, *others) for pair in value.scores)
+    return replace(first, legs=legs, shifts=shifts, scores=scores, convex=False)
 
 
 def multiplied(values: Sequence[Value], structure: Structure, contracted: Collection[int] = ()) -> Value:
@@ -157,8 +159,13 @@ def independent(value: Value, gone: Sequence[int], structure: Structure) -> Valu
 
 def contracted(values: Sequence[Value], axes: Collection[int], structure: Structure) -> Value:
     """Return the product of values, summed over ``axes`` of the common axes."""
-    product = multiplied(values, structure, axes)
+    product = multiplied([without_shifts(value) for value in values], structure, axes)
     return summed(product, axes, structure)
+
+
+def without_shifts(value: Value) -> Value:
+    """Return the value with nothing known of what shifts it."""
+    return replace(value, shifts=(), scores=(), convex=False)
 
 
 def held(value: Value, structure: Structure, *, scale: bool = True, sign: bool = True) -> Value:

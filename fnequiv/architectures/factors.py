@@ -70,6 +70,7 @@ class Factors:
             factor.scales = factor.degree > 0
             factor.degree = max(factor.degree, 1)
         roles: list[tuple[Slot, Role, bool]] = []
+        power_of = {slot: power for slot, power, _ in factor.uses}
         for slot, power, sign in factor.uses:
             way = power * factor.turn
             role: Role = "in" if way > 0 or (not way and sign) else "out"
@@ -78,9 +79,10 @@ class Factors:
             ins = {sign for _, role, sign in roles if role == "in"}
             outs = {sign for _, role, sign in roles if role == "out"}
             factor.even = ins == {True} and outs == {False}
-            factor.signs = factor.even or (ins | outs) == {True}
+            both = all(power for _, power, _ in factor.uses)
+            factor.signs = both and (factor.even or (ins | outs) == {True})
         for slot, role, sign in roles:
-            if factor.scales or (factor.signs and sign):
+            if (factor.scales and power_of[slot]) or (factor.signs and sign):
                 self.by_slot[slot] = (factor, role)
 
     def of(self, slots: Sequence[Slot]) -> list[Factor]:

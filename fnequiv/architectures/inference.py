@@ -8,6 +8,7 @@ Theorem: Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "Architectures"
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -74,8 +75,22 @@ def _write(
         for parameter in parameters:
             _lay(parameter, sheet, solution, scales)
         if len(scales.lost) == lost:
-            found, _ = blocks(sheet, pointwise)
+            found = blocks(sheet, pointwise, _free_shifts(structure))
             return found, tuple(dict.fromkeys(sheet.cells))
+
+
+def _free_shifts(structure: Structure) -> Ids:
+    """Return the units of biases that are made good wherever they are felt: one bias takes up one shift at all uses."""
+    absorbed, felt = set[int](), set(np.concatenate([[], *map(np.ravel, structure.felt)]).astype(int).tolist())
+    uses: dict[int, list[Counter[int]]] = {}
+    for bias, shifts in structure.absorbed:
+        counts = Counter(np.concatenate([[], *map(np.unique, shifts)]).astype(int).tolist())
+        absorbed |= set(counts)
+        if bias is not None:
+            uses.setdefault(bias, []).append(counts)
+    for several in uses.values():
+        felt |= {unit for counts in several for unit in counts if any(each[unit] != counts[unit] for each in several)}
+    return np.array(sorted(absorbed - felt), dtype=np.int64)
 
 
 def _lay(parameter: Parameter, sheet: Sheet, solution: Solution, scales: Scales) -> None:
@@ -178,6 +193,7 @@ def walk(captured: Captured, structure: Structure) -> list[Parameter]:
                 values[node] = apply_rule(Call(structure, node), args, kwargs)
         elif node.op == "output":
             for value in _outputs(torch.fx.map_arg(node.args, values.__getitem__)):
+                structure.felt.extend([*value.shifts, *(ids for ids, _ in value.scores)])
                 frozen(value, structure)
         else:
             values[node] = plain(node.meta["val"].shape) if "val" in node.meta else None

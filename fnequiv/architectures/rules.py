@@ -28,6 +28,15 @@ _FILLED = frozenset([
     "zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros",
     "new_ones", "new_full", "scalar_tensor"
 ])  # fmt: skip
+_SHIFTED = frozenset(
+    [
+        "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "permute", "transpose", "t", "expand",
+        "select", "slice", "split", "chunk", "unbind", "narrow", "split_with_sizes", "contiguous", "clone", "dropout",
+        "to", "_to_copy", "detach", "alias", "mean", "add", "sub", "linear", "matmul", "bmm", "softmax",
+        "scaled_dot_product_attention", "repeat_interleave", "conv1d", "conv2d", "conv3d", "adaptive_avg_pool1d",
+        "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_unsafe_view",
+    ]
+)  # fmt: skip
 _RANDOM = frozenset([
     "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "bernoulli", "normal",
     "multinomial", "poisson", "exponential", "uniform", "normal_", "uniform_", "bernoulli_", "exponential_",
@@ -89,9 +98,26 @@ def apply_rule(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         value.terms for value in operands
     ):
         return call.result()  # nothing here can move
+    if not _keeps_shifts(name, args):
+        for value in operands:
+            call.structure.felt.extend([*value.shifts, *(ids for ids, _ in value.scores)])
+        args, kwargs = torch.fx.node.map_aggregate((args, kwargs), _unshifted)
     if name in RULES:
-        return RULES[name](call, *args, **kwargs)
+        found = RULES[name](call, *args, **kwargs)
+        several = isinstance(call.node.meta["val"], (tuple, list)) and isinstance(found, Value)
+        return (found, *call.result()[1:]) if several else found
     return froze(call, operands, "no rule for this operator, what it reads is left unmoved")
+
+
+def _keeps_shifts(name: str, args: tuple[Any, ...]) -> bool:
+    """Whether an operator leaves shifts what they are, or says what becomes of them."""
+    if name in ("mul", "div"):
+        return any(isinstance(each, (int, float)) for each in args)
+    return name in _SHIFTED
+
+
+def _unshifted(value: Any) -> Any:
+    return replace(value, shifts=(), scores=(), convex=False) if isinstance(value, Value) else value
 
 
 def froze(call: Call, operands: Iterable[Value], why: str) -> Any:

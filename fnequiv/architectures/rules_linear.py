@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from .algebra import added, contracted, frozen, held, multiplied, summed
+from .algebra import added, aligned, contracted, frozen, held, multiplied, summed, without_shifts
 from .rules import Call, froze, rule
-from .structure import Structure
+from .structure import Ids, Structure
 from .values import Leg, Value, cut, permute, plain, with_axes
 
 
@@ -29,8 +29,32 @@ def with_one(value: Value, axis: int) -> Value:
 def affine(value: Value, weight: Value, bias: Value | None, structure: Structure) -> Value:
     """Return weight @ value + bias along the last axis."""
     rank = len(value.groups)
+    taken_up(value, bias, structure)
     out = contracted([with_one(value, rank - 1), weight], [rank], structure)
-    return out if bias is None else added([out, bias], structure)
+    return out if bias is None else biased(out, bias, structure)
+
+
+def taken_up(value: Value, bias: Value | None, structure: Structure) -> None:
+    """Note that a layer's bias takes up what shifts its input, or that there is none to do so."""
+    units = next((leg.units for leg in bias.legs if leg.units is not None), None) if bias is not None else None
+    if units is None:
+        structure.felt.extend(value.shifts)
+    else:
+        structure.absorbed.append((int(units.flat[0]), value.shifts))
+
+
+def biased(value: Value, bias: Value, structure: Structure) -> Value:
+    """Return value + bias along the last axis, shifted by the bias' units."""
+    axis = len(value.groups) - 1
+    own = aligned([value, bias], structure)[1]
+    return replace(added([value, bias], structure), shifts=_units_of(own, axis))
+
+
+def _units_of(value: Value, axis: int) -> tuple[Ids, ...]:
+    """Return the units along an axis of one leg that has some."""
+    start, stop = value.spans[axis]
+    units = value.legs[start].units if stop == start + 1 else None
+    return () if units is None else (units,)
 
 
 @rule("linear")
@@ -42,7 +66,31 @@ def linear(call: Call, value: Value, weight: Value, bias: Value | None = None) -
 @rule("matmul", "bmm", "mm", "mv", "dot")
 def matrix_product(call: Call, one: Value, two: Value) -> Value:
     """A product of matrices, vectors, or stacks of matrices."""
-    return product_of(one, two, call.structure)
+    return mixed(one, two, call.structure)
+
+
+def mixed(one: Value, two: Value, structure: Structure) -> Value:
+    """Return one @ two, with what is known of shifts: of scores by keys, and of means by values."""
+    out = product_of(one, two, structure)
+    if min(len(one.groups), len(two.groups)) < 2:
+        structure.felt.extend([*one.shifts, *two.shifts])
+        return out
+    if one.convex:
+        rank = len(out.groups)
+        shifts = tuple(ids for each in two.shifts if (ids := _over(each, two, out, rank)) is not None)
+        structure.felt.extend(one.shifts)
+        return replace(out, shifts=shifts)
+    return replace(out, scores=(*((ids, -2) for ids in one.shifts), *((ids, -1) for ids in two.shifts)))
+
+
+def _over(ids: Ids, value: Value, out: Value, rank: int) -> Ids | None:
+    """Return an array of a value's legs on those of a product with it, whose last axis it shares."""
+    start, stop = value.spans[-1]
+    if value.groups[:-2] != out.groups[:-2] or len(value.groups) != rank or value.groups[-1] != out.groups[-1]:
+        return None
+    rows = out.spans[-2]
+    head = ids.shape[: value.spans[-2][0]]
+    return ids.reshape(*head, *[1] * (rows[1] - rows[0]), *ids.shape[start:stop])
 
 
 def product_of(one: Value, two: Value, structure: Structure) -> Value:
@@ -152,7 +200,7 @@ def convolution(call: Call, value: Value, weight: Value, bias: Value | None = No
     value = summed(value, range(rank - spatial, rank), structure)
     weight = summed(frozen(weight, structure, range(2, 2 + spatial)), range(2, 2 + spatial), structure)
     if groups == 1:
-        out = affine(value, permute(weight, [1, 0]) if back else weight, None, structure)
+        out = affine(without_shifts(value), permute(weight, [1, 0]) if back else weight, None, structure)
     else:
         n = len(batch)
         weight = in_groups(weight, 0, groups, structure)
@@ -160,7 +208,10 @@ def convolution(call: Call, value: Value, weight: Value, bias: Value | None = No
         value = with_one(in_groups(value, n, groups, structure), n + 1)
         out = contracted([value, weight], [n + 2], structure)
         out = replace(out, groups=(*out.groups[:n], out.groups[n] + out.groups[n + 1]))
-    out = out if bias is None else added([out, bias], structure)
+    padded = any(_arguments(call.node, "padding"))
+    taken_up(value, None if padded or groups > 1 or back else bias, structure)
+    if bias is not None:
+        out = biased(out, bias, structure) if len(out.groups) > 1 else added([out, bias], structure)
     return on_plain(out, (), places)
 
 
@@ -176,9 +227,15 @@ def in_groups(value: Value, axis: int, groups: int, structure: Structure) -> Val
 
 def groups_of(node: Any) -> int:
     """Return a convolution's groups."""
+    return int(next(iter(_arguments(node, "groups"))))
+
+
+def _arguments(node: Any, name: str) -> Sequence[Any]:
+    """Return an operator's argument by name, as a sequence."""
     schema = node.target._schema.arguments
-    where = next(k for k, argument in enumerate(schema) if argument.name == "groups")
-    return int(node.kwargs.get("groups", node.args[where] if where < len(node.args) else 1))
+    where = next(k for k, argument in enumerate(schema) if argument.name == name)
+    found = node.kwargs.get(name, node.args[where] if where < len(node.args) else schema[where].default_value)
+    return found if isinstance(found, (tuple, list)) else [0 if found == "valid" else found]
 
 
 @rule("scaled_dot_product_attention")
@@ -189,12 +246,14 @@ def attention(call: Call, q: Value, k: Value, v: Value, mask: Value | None = Non
     if enable_gqa:
         k, v = (_copied(each, q.shape[-3], structure) for each in (k, v))
     order = [*range(len(k.groups) - 2), len(k.groups) - 1, len(k.groups) - 2]
-    scores = product_of(q, permute(k, order), structure)
+    scores = mixed(q, permute(k, order), structure)
     if is_causal:
         scores = frozen(scores, structure, range(len(scores.groups) - 2, len(scores.groups)))
     if mask is not None:
         scores = added([held(scores, structure), held(mask, structure)], structure)
-    return product_of(held(scores, structure), v, structure)
+    structure.absorbed.append((None, tuple(ids for ids, axis in scores.scores if axis == -1)))
+    structure.felt.extend(ids for ids, axis in scores.scores if axis != -1)
+    return mixed(replace(held(scores, structure), scores=(), convex=True), v, structure)
 
 
 def _copied(value: Value, heads: int, structure: Structure) -> Value:

@@ -35,7 +35,7 @@ def scaled_by(value: Value, weight: Value | None, bias: Value | None, axis: int,
     return value
 
 
-@rule("batch_norm", "_native_batch_norm_legit_no_training", "instance_norm")
+@rule("batch_norm", "instance_norm")
 def batch_norm(call: Call, value: Value, weight: Value | None, bias: Value | None, mean: Value | None = None,
                variance: Value | None = None, train: bool = False, *args: Any) -> Any:  # fmt: skip
     """BatchNorm with stored statistics, or an InstanceNorm with the input's own (odd, of no degree)."""
@@ -53,12 +53,19 @@ def batch_norm(call: Call, value: Value, weight: Value | None, bias: Value | Non
     return scaled_by(value, weight, bias, 1, structure)
 
 
+@rule("_native_batch_norm_legit_no_training")
+def stored_batch_norm(call: Call, value: Value, weight: Value | None, bias: Value | None, mean: Value,
+                      variance: Value, *args: Any) -> Any:  # fmt: skip
+    """BatchNorm with stored statistics, as decomposition writes it."""
+    return batch_norm(call, value, weight, bias, mean, variance)
+
+
 def frozen_places(value: Value, axes: Collection[int], structure: Structure) -> Value:
     """Return the value with the places of some axes read one by one."""
     return frozen(value, structure, axes)
 
 
-@rule("layer_norm", "rms_norm")
+@rule("layer_norm", "rms_norm", "native_layer_norm")
 def layer_norm(call: Call, value: Value, sizes: Sequence[int], weight: Value | None = None,
                bias: Value | None = None, *args: Any) -> Value:  # fmt: skip
     """A norm over the last axes."""
@@ -94,8 +101,13 @@ def group_norm(call: Call, value: Value, groups: int, weight: Value | None = Non
 @rule("softmax", "_softmax", "log_softmax", "_log_softmax", "_safe_softmax")
 def softmax(call: Call, value: Value, *args: Any, **kwargs: Any) -> Value:
     """A softmax: whatever the order of its places, and of no other symmetry."""
-    call.structure.pointwise += [leg.units for leg in value.legs if leg.units is not None]
-    return held(value, call.structure)
+    structure, dim = call.structure, args[0] - len(value.groups) if args and args[0] >= 0 else (args or [-1])[0]
+    structure.pointwise += [leg.units for leg in value.legs if leg.units is not None]
+    structure.absorbed.append((None, tuple(ids for ids, axis in value.scores if axis == dim)))
+    structure.felt.extend(ids for ids, axis in value.scores if axis != dim)
+    structure.felt.extend(value.shifts)
+    plainly = "log" not in str(call.node.target)
+    return replace(held(value, structure), scores=(), shifts=(), convex=plainly and dim == -1)
 
 
 @rule("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "adaptive_max_pool1d",

@@ -165,6 +165,8 @@ class Structure:
     relations: list[tuple[Ids, Ids]] = field(default_factory=list)
     pointwise: list[Ids] = field(default_factory=list)  # units whose own coordinates matter: no mixing of them
     variables: Variables = field(default_factory=Variables)
+    absorbed: list[tuple[int | None, tuple[Ids, ...]]] = field(default_factory=list)  # by a bias (its first unit), ...
+    felt: list[Ids] = field(default_factory=list)  # units of biases that something else feels
     notes: list[str] = field(default_factory=list)
 
     def fresh(self, shape: tuple[int, ...]) -> Ids:

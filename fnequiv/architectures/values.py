@@ -32,11 +32,18 @@ class Leg:
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A tensor: for each axis the number of its legs, the legs, and the factors it is multiplied by."""
+    """A tensor: for each axis the number of its legs, the legs, and the factors it is multiplied by.
+
+    ``shifts`` are units of biases that are added to it, the same at all places of other legs, and ``scores`` those that
+    shift it alike along an axis (-1 or -2), as a key's bias does. ``convex``: along the last axis it sums to 1.
+    """
 
     groups: tuple[int, ...]
     legs: tuple[Leg, ...]
     terms: tuple[Term, ...] = ()
+    shifts: tuple[Ids, ...] = ()
+    scores: tuple[tuple[Ids, int], ...] = ()
+    convex: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,7 +63,7 @@ class Value:
             replace(term, ids=change(term.ids), owners=frozenset().union(*map(owners, term.owners)))
             for term in self.terms
         )
-        return replace(self, legs=units, terms=terms)
+        return replace(self, legs=units, terms=terms, shifts=tuple(change(ids) for ids in self.shifts))
 
 
 def plain(shape: Sequence[int]) -> Value:

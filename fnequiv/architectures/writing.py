@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from .factors import Factor, Factors
 from .reading import Segment, UnreadableError
 from .scaling import Resolved
 from .solving import Solution
+from .structure import Ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,74 +52,21 @@ class Sheet:
 
     def piece(self, name: str, shape: tuple[int, ...], box: Sequence[Segment], *, whole: bool) -> None:
         """Write one box of a tensor."""
-        sizes: list[int] = []
-        slots: list[tuple[int, int, int, tuple[Resolved, ...]]] = []  # dimension, family, repeat, factors
+        draft = _Draft()
         for segment in box:
-            self._digits(segment, sizes, slots)
-        bounds = None if whole else tuple((segment.start, segment.stop) for segment in box)
+            draft.add(segment)
+        draft.split()
         own = tuple(segment.stop - segment.start for segment in box)
+        bounds = None if whole else tuple((segment.start, segment.stop) for segment in box)
+        sizes = tuple(draft.sizes) if tuple(draft.sizes) != own else None
+        order, place = draft.order()
         cell: str | Cell = name
-        if bounds is not None or tuple(sizes) != own:
-            cell = Cell(name, bounds, tuple(sizes) if tuple(sizes) != own else None)
-        self._write(name, cell, tuple(sizes), slots)
-
-    def _write(
-        self, name: str, cell: str | Cell, sizes: tuple[int, ...],
-        slots: Sequence[tuple[int, int, int, tuple[Resolved, ...]]],
-    ) -> None:  # fmt: skip
-        """Write a piece with one family an axis; an axis where units carry two factors is read as a diagonal."""
-        double = [slot for slot in slots if len(slot[3]) > 1]
-        if not double:
-            if isinstance(cell, Cell):
-                self.cells.append(cell)
-            self.slots += [Slot(cell, *slot) for slot in slots]
-            return
-        k, family, repeat, factors = double[0]
-        for _, _, _, more in double[1:]:
-            _give_up(more[1:])
-        factors = tuple(sorted(factors, key=lambda each: -int(each.power[0])))  # what comes out, then what goes in
-        _give_up(factors[2:])
-        count = sizes[k] // repeat
-        shape = (*sizes[:k], count, 1, repeat, *sizes[k + 1 :])
-        rest = [j for j in range(len(shape)) if not k <= j < k + 3]
-        order = (k, k + 1, k + 2, *rest)
-        bounds = cell.box if isinstance(cell, Cell) else None
-        written = Cell(name, bounds, shape, order if order != tuple(range(len(shape))) else None, diagonal=True)
-        self.cells.append(written)
-        place = {j: n + 2 for n, j in enumerate(rest)}
-        for axis, each, times, own_factors in slots:
-            if axis == k:
-                self.slots.append(Slot(written, 0, family, 1, factors[:1]))
-                self.slots.append(Slot(written, 1, family, repeat, factors[1:2]))
-            else:
-                self.slots.append(Slot(written, place[axis if axis < k else axis + 2], each, times, own_factors[:1]))
-
-    def _digits(
-        self, segment: Segment, sizes: list[int], slots: list[tuple[int, int, int, tuple[Resolved, ...]]]
-    ) -> None:
-        """Add a segment's digits to the sizes of a piece, and its families to the slots."""
-        if not segment.strides:
-            sizes.append(segment.stop - segment.start)
-            return
-        if -1 in segment.strides:
-            sizes.append(1)
-            slots.append((len(sizes) - 1, _single(segment.factors[-1][0]), 1, segment.factors[-1]))
-            return
-        open_slot = False
-        for k, size in enumerate(segment.sizes):
-            here = [top for top, strides in segment.strides.items() if strides[k]]
-            if len(here) > 1 or (here and sum(1 for s in segment.strides[here[0]] if s) > 1):
-                raise UnreadableError(list(segment.strides))
-            if here:
-                sizes.append(size)
-                slots.append((len(sizes) - 1, here[0], 1, segment.factors[here[0]]))
-                open_slot = True
-            elif open_slot:
-                axis, family, repeat, factors = slots[-1]
-                sizes[-1] *= size
-                slots[-1] = (axis, family, repeat * size, factors)
-            else:
-                sizes.append(size)
+        if bounds is not None or sizes is not None or draft.diagonal is not None:
+            cell = Cell(name, bounds, sizes, order, diagonal=draft.diagonal is not None)
+            self.cells.append(cell)
+        for k, family, repeat, factors in draft.slots:
+            _give_up(factors[1:])
+            self.slots.append(Slot(cell, place[k], family, repeat, factors[:1]))
 
     def grouped(self, name: str, shape: tuple[int, ...], groups: int, out: Segment, inner: Segment) -> None:
         """Write a grouped convolution's weight, [groups, out, in, ...], as a block-diagonal matrix."""
@@ -133,6 +82,87 @@ class Sheet:
                 self.slots.append(Slot(cell, axis, family, repeat, segment.factors[family][:1]))
 
 
+@dataclass
+class _Draft:
+    """A piece in the making: its sizes, what lies on each, and the first of three sizes read as a diagonal."""
+
+    sizes: list[int] = field(default_factory=list)
+    slots: list[tuple[int, int, int, tuple[Resolved, ...]]] = field(default_factory=list)  # size, family, repeat, ...
+    diagonal: int | None = None
+
+    def add(self, segment: Segment) -> None:
+        """Add the digits of a segment."""
+        if not segment.strides:
+            self.sizes.append(segment.stop - segment.start)
+        elif -1 in segment.strides:
+            self.sizes.append(1)
+            self.slots.append((len(self.sizes) - 1, _single(segment.factors[-1][0]), 1, segment.factors[-1]))
+        elif any(len(_on(segment, k)) > 1 for k in range(len(segment.sizes))):
+            self._block_diagonal(segment)
+        else:
+            self._plain(segment)
+
+    def _plain(self, segment: Segment) -> None:
+        first = len(self.slots)
+        for k, size in enumerate(segment.sizes):
+            here = _on(segment, k)
+            if here and sum(1 for stride in segment.strides[here[0]] if stride) > 1:
+                raise UnreadableError(list(segment.strides))
+            if here:
+                self.sizes.append(size)
+                self.slots.append((len(self.sizes) - 1, here[0], 1, segment.factors[here[0]]))
+            elif len(self.slots) > first:
+                axis, family, repeat, factors = self.slots[-1]
+                self.sizes[-1] *= size
+                self.slots[-1] = (axis, family, repeat * size, factors)
+            else:
+                self.sizes.append(size)
+
+    def _block_diagonal(self, segment: Segment) -> None:
+        """Add digits (g, m, n) of which two families share the first."""
+        sizes, strides = segment.sizes, segment.strides
+        lead = 0 if _on(segment, 0) else 1
+        families = sorted(strides, key=lambda top: next(k for k in range(lead + 1, len(sizes)) if strides[top][k]))
+        wanted = [_on(segment, k) for k in range(lead, len(sizes))]
+        shared = len(families) == 2 and wanted[:3] == [sorted(strides), *([top] for top in families)]
+        if not shared or any(wanted[3:]) or self.diagonal is not None:
+            raise UnreadableError(list(strides))
+        self.sizes += sizes[:lead]
+        k = len(self.sizes)
+        repeat = math.prod(sizes[lead + 3 :])
+        self.sizes += [sizes[lead], sizes[lead + 1], sizes[lead + 2] * repeat]
+        self.diagonal = k
+        for axis, top, times in ((k, families[0], 1), (k + 2, families[1], repeat)):
+            self.slots.append((axis, top, times, segment.factors[top]))
+
+    def split(self) -> None:
+        """Read an axis whose units carry two factors as a diagonal: one axis for each."""
+        for j, (k, family, repeat, factors) in enumerate(self.slots):
+            if len(factors) > 1 and self.diagonal is None:
+                factors = tuple(sorted(factors, key=lambda each: -int(each.power[0])))  # what comes out, what goes in
+                self.sizes[k : k + 1] = [self.sizes[k] // repeat, 1, repeat]
+                others = [(a + 2 * (a > k), *more) for i, (a, *more) in enumerate(self.slots) if i != j]
+                pair = [(k, family, 1, factors[:1]), (k + 2, family, repeat, factors[1:])]
+                self.slots = [*others[:j], *pair, *others[j:]]  # type: ignore[list-item]
+                self.diagonal = k
+                return
+
+    def order(self) -> tuple[tuple[int, ...] | None, dict[int, int]]:
+        """Return the order that puts the diagonal first, and the piece's axis for each size."""
+        if self.diagonal is None:
+            return None, {k: k for k in range(len(self.sizes))}
+        k = self.diagonal
+        rest = [j for j in range(len(self.sizes)) if not k <= j < k + 3]
+        order = (k, k + 1, k + 2, *rest)
+        place = {k: 0, k + 2: 1} | {j: n + 2 for n, j in enumerate(rest)}
+        return (order if order != tuple(range(len(order))) else None), place
+
+
+def _on(segment: Segment, k: int) -> list[int]:
+    """Return the families that a digit counts."""
+    return sorted(top for top, strides in segment.strides.items() if strides[k])
+
+
 def _single(factor: Resolved) -> int:
     """Return the number of the family of one unit that carries a factor."""
     scale, sign = int(factor.scale[0]), int(factor.sign[0])
@@ -144,8 +174,9 @@ def _give_up(factors: Sequence[Resolved]) -> None:
         each.give_up(0, len(each.scale))
 
 
-def blocks(sheet: Sheet, pointwise: set[int]) -> tuple[tuple[Block, ...], list[str]]:
-    """Return the blocks of all slots, parents first, and notes."""
+def blocks(sheet: Sheet, pointwise: set[int], shifts: Ids) -> tuple[Block, ...]:
+    """Return the blocks of all slots, parents first; ``shifts`` are units of biases that may be shifted freely."""
+    shifted = Counter(sheet.solution.family[shifts].tolist())
     factors = Factors(sheet.slots)
     solution = sheet.solution
     lying: dict[int, list[Slot]] = {}
@@ -169,13 +200,13 @@ def blocks(sheet: Sheet, pointwise: set[int]) -> tuple[tuple[Block, ...], list[s
         full = len(own) == 1 and all(factors.use(slot) for slot in lying[k]) and bool(lying[k])
         for j, factor in enumerate(own or [None]):
             axes = [axis for slot in lying[k] if (axis := _axis(slot, factor, factors, first=j == 0)) is not None]
-            mixing = 0
+            mixing = shifted[k] if j == 0 else 0
             if factor and full and k >= 0 and k not in pointwise and factor.signs and factor.scales:
-                mixing = size * (size // runs - 1)
+                mixing += size * (size // runs - 1)
             out.append(_block(names[k] if j == 0 else f"{names[k]} ({j + 1})", size, factor, axes, mixing, nested))
             if j == 0:
                 nested = {"within": names[k], "groups": size}
-    return tuple(out), []
+    return tuple(out)
 
 
 def _block(name: str, size: int, factor: Factor | None, axes: list[Axis], mixing: int, nested: dict) -> Block:
