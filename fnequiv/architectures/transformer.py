@@ -23,9 +23,10 @@ that reads a norm may add multiples of 1/γ; (3) a column or a bias that writes 
 1). With the norm first, (4) rotations that keep (1, …, 1) are undone behind the norms, (n-1)(n-2)/2; (5) positions and
 the embedding may exchange a constant, n - 1 more. With the norm last (3) holds for blocks, rows of the first attention
 are not in (2), and the embedding may be mapped by 1 + (1, …, 1)ᵀw for any w, which leaves n dimensions, and shifted and
-exchange a constant with positions, 2n. (In a network of one block another dimension is left.) A tied head forbids what
-moves the embedding or the last norm. One sign common to the whole stream is a symmetry as well. Tests hold the
-Jacobian's rank to exactly these dimensions. The mask plays no part in any of it.
+exchange a constant with positions, 2n. One block with the norm last has one dimension more: rotations on both sides of
+its first norm make good a change of γ that keeps the singular values of diag γ on the vectors of sum 0. A tied head
+forbids what moves the embedding or the last norm. One sign common to the whole stream is a symmetry as well. Tests hold
+the Jacobian's rank to exactly these dimensions. The mask plays no part in any of it.
 
 Theorem: Proposition 1 of Shen (2024), for attention and residual blocks as its section 4 does. Chapter:
 "Architectures".

@@ -72,7 +72,7 @@ FAMILIES = {
     "cnn, gelu": Family(CNN, cnn, CNN_SIZES, {"activation": "gelu"}),
     "cnn, depthwise": Family(CNN, cnn, CNN_SIZES, {"separable": True}),
     "cnn, depthwise, plain": Family(CNN, cnn, ((1, 3, 4), (9, 8), 3), {"separable": True, "norm": False}, (2, 1, 9, 8)),
-    "cnn, depthwise, gelu": Family(CNN, cnn, CNN_SIZES, {"separable": True, "activation": "gelu"}),
+    "cnn, depthwise, silu": Family(CNN, cnn, CNN_SIZES, {"separable": True, "activation": "silu"}),
     "resnet": Family(ResNet, resnet, ((3, 4), (2, 1), 1, 3)),
     "resnet, large": Family(ResNet, resnet, ((3, 4), (1, 1), 1, 3), {"large": True}, (2, 1, 16, 16)),
     "resnet, bottlenecks": Family(ResNet, resnet, ((2, 2), (1, 2), 1, 3), {"bottleneck": True}),
@@ -108,6 +108,9 @@ FAMILIES |= {
     "transformer, causal": Family(Transformer, transformer, (2, 3), SMALL | {"causal": True, "depth": 2}, (3, 3, 2)),
     "transformer, norm last": Family(
         Transformer, transformer, (2, 3), SMALL | {"norm_first": False, "depth": 2}, (3, 3, 2)
+    ),
+    "transformer, norm last, one block": Family(
+        Transformer, transformer, (2, 3), SMALL | {"norm_first": False}, (3, 3, 2)
     ),
     "transformer, norm last, no biases": Family(
         Transformer, transformer, (2, 3), SMALL | {"norm_first": False, "bias": False, "depth": 2}, (3, 3, 2)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from families import randomised
+from families import FAMILIES, randomised
 from torch.func import functional_call
 
 from fnequiv.architectures.attention import Attention, attention, multihead
@@ -92,6 +92,24 @@ def test_masks_and_layouts_do_not_change_the_group():
     assert (one.order(), one.continuous_dimension()) == (other.order(), other.continuous_dimension())
     grouped = attention(6, 2, groups=2)
     assert grouped == other
+
+
+@pytest.mark.parametrize("name", ["transformer", "transformer, norm last"])
+def test_a_sign_common_to_the_whole_stream_keeps_the_function(name):
+    """What the docstring says beyond units."""
+    family = FAMILIES[name]
+    network, x = family.network(), family.inputs(1)
+    params = randomised(network, 0)
+    flipped = ("embed", "positions", "out_proj", "linear2")
+    if name == "transformer":  # γ answers: what the layers behind read stays
+        flipped += ("norm1.weight", "norm2.weight", "norm.weight")
+    else:  # what the norms write is the stream: β turns, and so do the columns that read it
+        flipped += ("norm1.bias", "norm2.bias", "linear1.weight", "in_proj_weight", "head.weight")
+    turned = {key: -tensor if any(part in key for part in flipped) else tensor for key, tensor in params.items()}
+    before = outputs(network, params, x)
+    assert torch.allclose(outputs(network, turned, x), before, rtol=1e-10, atol=1e-10)
+    wrong = turned | {"positions": params["positions"]}
+    assert not torch.allclose(outputs(network, wrong, x), before, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(

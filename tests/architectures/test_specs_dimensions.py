@@ -20,7 +20,7 @@ BEYOND = {
     "cnn, square": 2 * 7,
     "cnn, gelu": 2 * 7,
     "cnn, depthwise": 2 * 7,
-    "cnn, depthwise, gelu": 2 * 7,
+    "cnn, depthwise, silu": 2 * 7,
     "cnn, depthwise, plain": 0,
     "resnet": 2 * 27 + 4,  # and the two beta that a projection adds up
     "resnet, bottlenecks": 2 * 54 + 16,
@@ -35,6 +35,7 @@ BEYOND = {
     "transformer, vocabulary": 3 * 4 + (12 + 3 + 3) + (5 + 3 + 5 + 4) + 3 + 3,
     "transformer, tied": 2 * 4 + (12 + 3) + (3 + 5 + 4),
     "transformer, norm last": 4 * 4 + (3 + 12 + 3 + 3) + 2 * (5 + 4) + 4 + 2 * 4,
+    "transformer, norm last, one block": 2 * 4 + (3 + 3) + (5 + 4) + 4 + 2 * 4 + 1,
     "transformer, norm last, no biases": (3 + 12 + 3 + 3) + 2 * (4 + 3) + 4,
     "transformer, norm last, tied": 3 * 4 + (3 + 12 + 3) + 2 * (5 + 4) + 4,
     "decoder": 6,  # turns of the stream
