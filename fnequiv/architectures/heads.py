@@ -2,8 +2,8 @@
 
 Notation. h heads in g groups, r = h/g each (r = 1 unless queries are grouped); rows of the query projection are indexed
 by (group, head, dimension), those of keys and values by (group, dimension), columns of the output projection as queries
-are. With r > 1 the queries are read as a block-diagonal matrix with rows (group, head) and columns (group, dimension).
-Why all this is a symmetry is proved in :mod:`fnequiv.architectures.attention`. Chapter: "Architectures".
+are. With r > 1 and g > 1 the queries are read as a block-diagonal matrix, rows (group, head), columns (group,
+dimension). Why all this is a symmetry is proved in :mod:`fnequiv.architectures.attention`. Chapter: "Architectures".
 """
 
 from __future__ import annotations
@@ -92,16 +92,10 @@ def separate(draft: Draft, prefix: str, sizes: Heads) -> Layer:
     v = draft.linear(f"{prefix}v_proj", sizes.width, groups * sizes.values, bias=sizes.bias)
     o = draft.linear(f"{prefix}o_proj", sizes.heads * sizes.values, sizes.width, bias=sizes.out_bias)
     heads = q.heads
-    if each > 1:  # columns (group, head, dimension): block-diagonal, as the queries
-        cell = Cell(
-            f"{prefix}o_proj.weight",
-            shape=(sizes.width, groups, each, sizes.values),
-            order=(1, 2, 3, 0),
-            diagonal=True,
-        )
-        draft.cells.append(cell)
-        heads += (Axis(cell.name, 0, "carry"),)
-        o = Layer((Axis(cell.name, 2, "in"), *o.rows[1:]), (Axis(cell.name, 1, "out"),))
+    if each > 1:
+        name, (behind, own, units) = _output(draft, f"{prefix}o_proj.weight", sizes, each)
+        heads += (Axis(name, own, "carry"),)
+        o = Layer((Axis(name, behind, "in"), *o.rows[1:]), (Axis(name, units, "out"),))
     within = _parents(draft, prefix, sizes, heads)
     if sizes.rotary:
         _pairs(draft, within, sizes, [one + two for one, two in zip(q.units, k.units, strict=True)])
@@ -137,13 +131,28 @@ def _projection(draft: Draft, name: str, sizes: Heads, each: int, role: Role) ->
 
 def _cut(tensor: str, rest: tuple[int, ...], sizes: Heads, each: int, pair: int | None) -> Cell:
     """Return the cell of a projection's tensor, whole or one rotary pair of it: units r and r + d_k/2 of all heads."""
-    lead = (sizes.groups, each) if each > 1 else (sizes.groups,)
+    lead = (sizes.groups, each) if sizes.groups > 1 and each > 1 else (sizes.groups * each,)
+    diagonal = len(lead) == 2
     if pair is None:
-        return Cell(tensor, shape=(*lead, sizes.keys, *rest), diagonal=True)
+        return Cell(tensor, shape=(*lead, sizes.keys, *rest), diagonal=diagonal)
     view = (*lead, 2, sizes.keys // 2, *rest)
     box = tuple((pair, pair + 1) if axis == len(lead) + 1 else (0, size) for axis, size in enumerate(view))
     shape = (*lead, 2, *rest) if each > 1 else (sizes.groups * 2, *rest)
-    return Cell(tensor, view=view, box=box, shape=shape, diagonal=each > 1)
+    return Cell(tensor, view=view, box=box, shape=shape, diagonal=diagonal)
+
+
+def _output(draft: Draft, weight: str, sizes: Heads, each: int) -> tuple[str, tuple[int, int, int]]:
+    """Add the cell of the output projection; return its name, and its axes of outputs, of heads and of units.
+
+    Its columns are (group, head, dimension): with more than one group block-diagonal, as the queries.
+    """
+    if sizes.groups == 1:
+        cell, axes = Cell(weight, shape=(sizes.width, each, sizes.values)), (0, 1, 2)
+    else:
+        shape = (sizes.width, sizes.groups, each, sizes.values)
+        cell, axes = Cell(weight, shape=shape, order=(1, 2, 3, 0), diagonal=True), (2, 0, 1)
+    draft.cells.append(cell)
+    return cell.name, axes
 
 
 def _parents(draft: Draft, prefix: str, sizes: Heads, heads: Axes) -> str:
