@@ -38,6 +38,9 @@ from .verdicts import Forward, Verdict, with_outputs
 
 __all__ = ["Verdict", "check_pair", "compare"]
 
+# A reason names so many tensors.
+_MOST_NAMES = 12
+
 
 def compare(
     a: Params,
@@ -186,7 +189,8 @@ def _explained(a: Params, b: Params, discrete: SymmetrySpec, witness: GroupEleme
         unequal[name] = len(ours)
     reason = reason or (
         "every tensor holds the same numbers, but in another arrangement: the canonical forms differ in "
-        + ", ".join(f"{count} entries of {name!r}" for name, count in unequal.items())
+        + ", ".join(f"{count} entries of {name!r}" for name, count in list(unequal.items())[:_MOST_NAMES])
+        + (f", and {len(unequal) - _MOST_NAMES} more tensors" if len(unequal) > _MOST_NAMES else "")
     )
     return Verdict("not equivalent", reason, difference=difference)
 

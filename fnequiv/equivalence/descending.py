@@ -19,6 +19,7 @@ import torch
 from ..symmetry import Block, SymmetrySpec
 from .actions import apply
 from .axes import FloatArray, along, power, rows
+from .compressing import compressed
 from .elements import GroupElement, Move
 from .group import compose, identity
 from .hierarchy import Step, clusters
@@ -42,24 +43,24 @@ def balance(arrays: dict[str, FloatArray], spec: SymmetrySpec) -> tuple[dict[str
     >>> {name: float(array[0, 0]) for name, array in balanced.items()}
     {'0.weight': 2.0, '2.weight': 2.0}
     """
-    arrays = dict(arrays)
     total = {block.name: np.ones(block.size) for block in spec.blocks}
-    free = [block for block in spec.blocks if block.scales and block.degree]
-    change = np.inf if free else 0.0
-    passes = 0
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        (current,), free = compressed([arrays], spec)
+        change, passes = np.inf if free else 0.0, 0
         while change > _SETTLED and passes < _MOST_PASSES:
             change, passes = 0.0, passes + 1
             for block in free:
-                way_in, way_out = (_squares(arrays, block, role) for role in ("in", "out"))
+                way_in, way_out = (_squares(current, block, role) for role in ("in", "out"))
                 alive = (way_in > 0) & (way_out > 0)
                 ratio = np.where(alive, block.degree * way_out / way_in, 1.0)
                 scales = ratio ** (1.0 / (2 * block.degree + 2))
-                arrays = _rescaled(arrays, block, scales)
+                current = _rescaled(current, block, scales)
                 total[block.name] = total[block.name] * scales
                 change = max(change, float(np.abs(np.log(scales)).max()))
     if not all((np.isfinite(scales) & (scales > 0)).all() for scales in total.values()):
         raise ValueError(_OVERFLOW)
+    for block in spec.blocks if free else ():
+        arrays = _rescaled(arrays, block, total[block.name])
     return arrays, GroupElement({name: Move(np.arange(len(scales)), scales=scales) for name, scales in total.items()})
 
 
@@ -134,10 +135,10 @@ def fit(
     >>> fit(a, b, mlp.spec((1, 1, 1), "relu", bias=False))["layer1"].scales.round(6)
     array([0.5])
     """
-    current, total = dict(a), {block.name: np.ones(block.size) for block in spec.blocks}
-    free = [block for block in spec.blocks if block.scales and block.degree]
-    change, passes = np.inf if free else 0.0, 0
+    total = {block.name: np.ones(block.size) for block in spec.blocks}
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        (current, b), free = compressed([a, b], spec)
+        change, passes = np.inf if free else 0.0, 0
         while change > _SETTLED and passes < most:
             change, passes = 0.0, passes + 1
             for block in free:
