@@ -98,7 +98,7 @@ class Clusters:
         except TooManyTiesError:
             return None
         permuting = compose(invert(second.element), first.element)
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in self.a.items()}
+        tensors = {name: torch.from_numpy(np.asarray(array, order="C")) for name, array in self.a.items()}
         moved = apply(tensors, self.spec, permuting)
         if any((moved[name].numpy() != self.b[name]).any() for name in self.b):
             self.excluded = self.certain

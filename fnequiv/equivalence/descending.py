@@ -72,7 +72,7 @@ def _squares(arrays: Mapping[str, FloatArray], block: Block, role: str) -> Float
 
 
 def _moved(arrays: Mapping[str, FloatArray], spec: SymmetrySpec, element: GroupElement) -> dict[str, FloatArray]:
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    tensors = {name: torch.from_numpy(np.asarray(array, order="C")) for name, array in arrays.items()}
     return {name: tensor.numpy() for name, tensor in apply(tensors, spec, element).items()}
 
 

@@ -487,3 +487,14 @@ def test_networks_of_another_shape_are_refused(refuses):
         refuses(lambda verb=verb: verb(other, spec), ValueError, "tensor 'gamma' must have shape (3,)")
     for verb in (compare, align):
         refuses(lambda verb=verb: verb(theta, other, spec), ValueError, "network b: tensor 'gamma'")
+
+
+def test_numbers_without_an_axis_lie_beside_the_weights():
+    shapes = {"w": (3, 2), "gate": ()}
+    spec = SymmetrySpec((Block("h", 3, "scaled", (Axis("w", 0, "in"),)),), shapes)
+    theta, planted = normal(spec, np.random.default_rng(0)), sample(spec, np.random.default_rng(1))
+    theta["gate"] = torch.tensor(2.0, dtype=torch.float64)
+    moved = apply(theta, spec, planted)
+    assert compare(theta, moved, spec, tolerance=1e-12).answer == "equivalent"
+    moved["gate"] += 1
+    assert align(theta, moved, spec).after == pytest.approx(1)
