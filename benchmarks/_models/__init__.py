@@ -23,7 +23,7 @@ class Config(Protocol):
     def build(self) -> torch.nn.Module:
         """Return the network, with PyTorch's own initialisation."""
 
-    def inputs(self) -> torch.Tensor:
+    def inputs(self, batch: int = 2) -> torch.Tensor:
         """Return an example input for it."""
 
 
@@ -72,11 +72,12 @@ def built(config: Config, *, seed: int | None = None, dtype: torch.dtype = torch
     The scales and shifts of norms, their statistics and all biases are drawn too: with the values of an initialisation,
     all 0 or 1, a wrong symmetry of these would go unnoticed.
     """
-    with torch.device("meta"):
-        module = config.build().eval().to(dtype)
     if seed is None:
-        return module
-    module, generator = module.to_empty(device="cpu"), torch.Generator().manual_seed(seed)
+        with torch.device("meta"):
+            return config.build().eval().to(dtype)
+    with torch.random.fork_rng(devices=[]):
+        module = config.build().eval().to(dtype)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             if not tensor.is_floating_point():

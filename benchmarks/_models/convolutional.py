@@ -18,9 +18,9 @@ class Image:
 
     image: int
 
-    def inputs(self) -> torch.Tensor:
-        """Return two random images."""
-        return torch.randn(2, 3, self.image, self.image, generator=torch.Generator().manual_seed(0))
+    def inputs(self, batch: int = 2) -> torch.Tensor:
+        """Return random images."""
+        return torch.randn(batch, 3, self.image, self.image, generator=torch.Generator().manual_seed(0))
 
 
 def conv(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:

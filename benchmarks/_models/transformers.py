@@ -18,9 +18,9 @@ class Tokens:
     vocabulary: int
     tokens: int
 
-    def inputs(self) -> torch.Tensor:
-        """Return two random sequences."""
-        return torch.randint(self.vocabulary, (2, self.tokens), generator=torch.Generator().manual_seed(0))
+    def inputs(self, batch: int = 2) -> torch.Tensor:
+        """Return random sequences."""
+        return torch.randint(self.vocabulary, (batch, self.tokens), generator=torch.Generator().manual_seed(0))
 
 
 def _perceptron(width: int, hidden: int) -> nn.Sequential:
@@ -82,9 +82,9 @@ class ViT:
     classes: int = 1000
     image: int = 224
 
-    def inputs(self) -> torch.Tensor:
-        """Return two random images."""
-        return torch.randn(2, 3, self.image, self.image, generator=torch.Generator().manual_seed(0))
+    def inputs(self, batch: int = 2) -> torch.Tensor:
+        """Return random images."""
+        return torch.randn(batch, 3, self.image, self.image, generator=torch.Generator().manual_seed(0))
 
     def build(self) -> nn.Module:
         """Return the network."""
