@@ -7,10 +7,13 @@ and inputs. Chapter: "Architectures".
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
+import logging
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +32,7 @@ class Captured:
     names: Mapping[str, tuple[str, ...]]  # leaf -> the names of one tensor
     model: nn.Module  # the copy that was traced, in eval mode
     strange: tuple[str, ...]  # tensors that share memory in another shape
+    constants: Mapping[str, torch.Tensor]  # leaf -> its entries, where the code wrote them down
 
 
 def arguments(example_inputs: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -69,15 +73,33 @@ def capture(model: nn.Module, example_inputs: object) -> Captured:
         raise ValueError(f"the model cannot be copied ({_line(error)}), and it is traced as a copy") from error
     _run(twin, args, kwargs)
     try:
-        with torch.no_grad(), warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-            warnings.simplefilter("ignore")
+        with torch.no_grad(), _quiet(), torch.random.fork_rng(devices=[]):
             program = torch.export.export(twin, args, kwargs or None, strict=False)
             if any(_in_place(node) for node in program.graph.nodes):
                 program = program.run_decompositions({})
     except Exception as error:
         raise ValueError(_words(error)) from error
     names, strange = _state_names(model, program)
-    return Captured(tuple(program.graph.nodes), names, twin, strange)
+    written = {
+        spec.arg.name: program.constants[spec.target]
+        for spec in program.graph_signature.input_specs
+        if spec.kind == InputKind.CONSTANT_TENSOR and spec.target in program.constants
+    }
+    return Captured(tuple(program.graph.nodes), names, twin, strange, written)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the tracer's warnings, logs and prints to itself."""
+    level = logging.root.manager.disable
+    sink = io.StringIO()
+    try:
+        logging.disable(logging.CRITICAL)
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
 
 
 def _in_place(node: torch.fx.Node) -> bool:

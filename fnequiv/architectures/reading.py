@@ -77,21 +77,23 @@ def digits(places: Ids) -> list[tuple[int, int]] | None:
     return None if rest is None else [*rest, (run, int(steps[0]))]
 
 
-def segments(units: Ids, terms: Sequence[Term], solution: Solution, scales: Scales) -> list[Segment]:
-    """Return the segments of an axis with these units and factors (arrays along the axis).
+def segments(
+    units: Ids, terms: Sequence[Term], solution: Solution, scales: Scales, still: frozenset[int] = frozenset()
+) -> list[Segment]:
+    """Return the segments of an axis with these units and factors (arrays along the axis); ``still`` do not move.
 
     Raises
     ------
     UnreadableError
         If the places of a family follow no digits.
     """
-    kinds = np.array([_kind(int(k), solution) for k in solution.family[units]])
+    kinds = np.array([-1 if int(k) in still else _kind(int(k), solution) for k in solution.family[units]])
     resolved = scales.resolve(terms, len(units))
     pattern = np.concatenate([kinds[:, None], *(each.pattern[:, None] for each in resolved)], axis=1)
     borders = np.flatnonzero((np.diff(pattern, axis=0) != 0).any(axis=1)) + 1
     found: list[Segment] = []
     for start, stop in zip([0, *borders], [*borders, len(units)], strict=True):
-        found += _read(int(start), int(stop), units, resolved, solution)
+        found += _read(int(start), int(stop), units, resolved, solution, still)
     return found
 
 
@@ -103,10 +105,11 @@ def _kind(k: int, solution: Solution) -> int:
     return k if family.free else -2 - hash(tuple(_kind(top, solution) for top in family.parents)) % (1 << 40)
 
 
-def _read(start: int, stop: int, units: Ids, resolved: list[Resolved], solution: Solution) -> list[Segment]:
+def _read(start: int, stop: int, units: Ids, resolved: list[Resolved], solution: Solution,
+          still: frozenset[int]) -> list[Segment]:  # fmt: skip
     here = units[start:stop]
     first = int(solution.family[here[0]])
-    if solution.families[first].size == 1:
+    if solution.families[first].size == 1 or first in still:
         return _frozen(start, stop, resolved)
     lines: dict[int, Ids] = {}
     for k in np.unique(solution.family[here]).tolist():
@@ -122,7 +125,7 @@ def _read(start: int, stop: int, units: Ids, resolved: list[Resolved], solution:
         raise UnreadableError(list(lines))
     if len(sizes) > 1 and sizes[0] <= _FEW and all(each is not None and each[0] == 0 for each in strides.values()):
         step = (stop - start) // sizes[0]
-        return [s for at in range(start, stop, step) for s in _read(at, at + step, units, resolved, solution)]
+        return [s for at in range(start, stop, step) for s in _read(at, at + step, units, resolved, solution, still)]
     for top, each in strides.items():
         own = sorted(((s, n) for n, s in zip(sizes, each or (), strict=True) if s), reverse=True)
         reach = solution.families[top].size

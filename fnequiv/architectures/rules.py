@@ -11,6 +11,7 @@ Chapter: "Architectures". Theorem: as in :mod:`fnequiv.architectures.structure`.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,6 +38,7 @@ _SHIFTED = frozenset(
         "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_unsafe_view",
     ]
 )  # fmt: skip
+_FEW = 10**5  # entries of a constant that are computed
 _RANDOM = frozenset([
     "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "bernoulli", "normal",
     "multinomial", "poisson", "exponential", "uniform", "normal_", "uniform_", "bernoulli_", "exponential_",
@@ -97,7 +99,7 @@ def apply_rule(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     if not any(leg.units is not None for value in operands for leg in value.legs) and not any(
         value.terms for value in operands
     ):
-        return call.result()  # nothing here can move
+        return _folded(call, operands, args, kwargs)  # nothing here can move
     if not _keeps_shifts(name, args):
         for value in operands:
             call.structure.felt.extend([*value.shifts, *(ids for ids, _ in value.scores)])
@@ -107,6 +109,16 @@ def apply_rule(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         several = isinstance(call.node.meta["val"], (tuple, list)) and isinstance(found, Value)
         return (found, *call.result()[1:]) if several else found
     return froze(call, operands, "no rule for this operator, what it reads is left unmoved")
+
+
+def _folded(call: Call, operands: list[Value], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the plain result, with its entries if those of all operands are known and few."""
+    found = call.result()
+    small = isinstance(found, Value) and math.prod(found.shape) <= _FEW
+    if small and all(value.content is not None for value in operands):
+        run = torch.fx.node.map_aggregate((args, kwargs), lambda v: v.content if isinstance(v, Value) else v)
+        return replace(found, content=call.node.target(*run[0], **run[1]))  # type: ignore[operator]
+    return found
 
 
 def _keeps_shifts(name: str, args: tuple[Any, ...]) -> bool:

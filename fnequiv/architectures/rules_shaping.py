@@ -130,8 +130,16 @@ def sliced(call: Call, value: Value, *args: Any, **kwargs: Any) -> Any:
 
 @rule("index_select", "index")
 def indexed(call: Call, value: Value, *args: Any) -> Any:
-    """Places chosen by a tensor."""
-    return froze(call, list(values_in((value, args))), "places chosen by a tensor are left unmoved")
+    """Places of one axis, if the code says which; else they are read one by one."""
+    if len(args) == 2:
+        axis, index = args[0] % len(value.groups), args[1]
+    else:
+        given = [(axis, index) for axis, index in enumerate(args[0]) if index is not None]
+        axis, index = given[0] if len(given) == 1 else (0, None)
+    if index is None or index.content is None or len(index.groups) != 1 or index.content.dtype == torch.bool:
+        return froze(call, list(values_in((value, args))), "places chosen by a tensor are left unmoved")
+    places = index.content.numpy() % value.shape[axis]
+    return gathered(value, axis, places, call.structure)
 
 
 @rule("cat", "concat", "concatenate", "stack", "hstack", "vstack")

@@ -95,7 +95,7 @@ class Variables:
                     here = defined & (powers[..., 0] == scale) & (powers[..., 1] == sign)
                     part = Term(np.where(here, ids, NOTHING), term.owners, term.scale * scale, term.sign * sign % 2)
                     out += self.expanded([part])
-        return out
+        return compacted(out)
 
     def equate(self, left: list[Term], right: list[Term]) -> None:
         """Ask that two products of factors be equal, for every set of owners that overlap apart."""
@@ -193,6 +193,20 @@ class Structure:
 def _flat(one: Ids, two: Ids) -> tuple[Ids, Ids]:
     a, b = np.broadcast_arrays(one, two)
     return a.ravel(), b.ravel()
+
+
+def compacted(terms: list[Term]) -> list[Term]:
+    """Return the terms with those of equal powers joined where one is NOTHING at all places of the other."""
+    out: list[Term] = []
+    for term in terms:
+        for k, other in enumerate(out):
+            alike = (other.owners, other.scale, other.sign % 2) == (term.owners, term.scale, term.sign % 2)
+            if alike and other.ids.shape == term.ids.shape and not ((other.ids != 0) & (term.ids != 0)).any():
+                out[k] = replace(other, ids=np.where(other.ids == NOTHING, term.ids, other.ids))
+                break
+        else:
+            out.append(term)
+    return out
 
 
 def cancelled(terms: list[Term]) -> list[Term]:

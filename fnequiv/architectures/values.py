@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from .structure import Ids, Structure, Term
 
@@ -35,7 +36,8 @@ class Value:
     """A tensor: for each axis the number of its legs, the legs, and the factors it is multiplied by.
 
     ``shifts`` are units of biases that are added to it, the same at all places of other legs, and ``scores`` those that
-    shift it alike along an axis (-1 or -2), as a key's bias does. ``convex``: along the last axis it sums to 1.
+    shift it alike along an axis (-1 or -2), as a key's bias does. ``convex``: along the last axis it sums to 1. What an
+    operator makes of it is another value: ``content`` is kept by nobody but the rules that know of it.
     """
 
     groups: tuple[int, ...]
@@ -44,6 +46,7 @@ class Value:
     shifts: tuple[Ids, ...] = ()
     scores: tuple[tuple[Ids, int], ...] = ()
     convex: bool = False
+    content: torch.Tensor | None = None  # the entries of a constant
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -179,6 +182,8 @@ def cut(value: Value, axis: int, sizes: Sequence[int], structure: Structure) -> 
         missing = next((end for end in ends if end not in own), None)
         if missing is None:
             return value
+        if not own:
+            return value  # size 1, of no leg
         k = max(j for j, reach in enumerate(own) if reach > missing)
         behind = own[k + 1] if k + 1 < len(own) else 1
         if missing % behind:

@@ -44,11 +44,13 @@ class Sheet:
 
     def tensor(self, name: str, shape: tuple[int, ...], axes: Sequence[Sequence[Segment]]) -> None:
         """Write a tensor whose axes are read one apart from the other."""
-        boxes = list(itertools.product(*axes))
-        if not any(segment.strides for box in boxes for segment in box):
-            return
-        for box in boxes:
-            self.piece(name, shape, box, whole=len(boxes) == 1)
+        self.boxes(name, shape, list(itertools.product(*axes)))
+
+    def boxes(self, name: str, shape: tuple[int, ...], boxes: Sequence[Sequence[Segment]]) -> None:
+        """Write a tensor that is cut into boxes."""
+        if any(segment.strides for box in boxes for segment in box):
+            for box in boxes:
+                self.piece(name, shape, box, whole=len(boxes) == 1)
 
     def piece(self, name: str, shape: tuple[int, ...], box: Sequence[Segment], *, whole: bool) -> None:
         """Write one box of a tensor."""
@@ -80,6 +82,25 @@ class Sheet:
                 repeat = math.prod(segment.sizes[1:])
                 _give_up(segment.factors[family][1:])
                 self.slots.append(Slot(cell, axis, family, repeat, segment.factors[family][:1]))
+
+    def stack(self, name: str, shape: tuple[int, ...], joint: Sequence[Segment], axes: Sequence[int], top: Segment,
+              rest: dict[int, Segment]) -> None:  # fmt: skip
+        """Write a stack of weights as a block-diagonal matrix: one or two axes lie within the first."""
+        extra = len(joint) == 1
+        sizes = (shape[0], *((1,) if extra else ()), *shape[1:])
+        moved = [axis + extra for axis in axes]
+        order = (0, *((1,) if extra else ()), *moved, *(axis + extra for axis in sorted(rest)))
+        kept = order if order != tuple(range(len(order))) else None
+        cell = Cell(name, None, sizes if extra else None, kept, diagonal=True)
+        self.cells.append(cell)
+        lying = [top, joint[0]] if extra else list(joint)
+        for axis, segment in enumerate([*lying, *(rest[k] for k in sorted(rest))]):
+            for family, strides in segment.strides.items():
+                if len(segment.sizes) > 2 or strides[0] == 0:
+                    raise UnreadableError(list(segment.strides))
+                factors = segment.factors[family]
+                _give_up(factors[1:])
+                self.slots.append(Slot(cell, axis, family, math.prod(segment.sizes[1:]), factors[:1]))
 
 
 @dataclass
