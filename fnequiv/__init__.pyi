@@ -6,6 +6,7 @@ from . import architectures as architectures
 from . import complexity as complexity
 from . import equivalence as equivalence
 from . import generalization as generalization
+from . import optimization as optimization
 from . import plotting as plotting
 from . import symmetry as symmetry
 from . import validation as validation
