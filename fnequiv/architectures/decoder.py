@@ -35,7 +35,7 @@ from .layers import Axes, Draft, function_of
 
 
 class GatedMLP(nn.Module):
-    """``down_proj``(σ(``gate_proj``(x)) ⊙ ``up_proj``(x))."""
+    """D (σ(G x) ⊙ U x), with D, G, U named ``down_proj``, ``gate_proj`` and ``up_proj``."""
 
     def __init__(self, width: int, hidden: int, activation: str) -> None:
         super().__init__()

@@ -108,6 +108,8 @@ def schmidt_hieber_bound(
 ) -> ExcessRisk:
     """Return the bound on the expected excess risk of Schmidt-Hieber (2020), Lemma 4, at the best radius.
 
+    The noise is standard normal. ``log_cover``, ``n`` and ``approximation`` are as in :func:`least_squares_bound`.
+
     Parameters
     ----------
     bound
@@ -115,8 +117,6 @@ def schmidt_hieber_bound(
     kappa
         The lemma's second parameter, in (0, 1]: smaller makes the factor of the approximation error smaller, and what
         stands beside it larger.
-
-    The others are those of :func:`least_squares_bound`. The noise is standard normal.
 
     Raises
     ------

@@ -56,6 +56,8 @@ def savings(
 ) -> tuple[Saving, ...]:
     """Return what each symmetry saves against the first of ``log_covers``, in nats and in samples.
 
+    The loss and η are as in :func:`~fnequiv.generalization.uniform.uniform_bound`.
+
     Parameters
     ----------
     log_covers
@@ -64,8 +66,6 @@ def savings(
         Number of samples at which the bounds are compared.
     target
         The bound that the sample sizes are for.
-
-    The rest is as in :func:`~fnequiv.generalization.uniform.uniform_bound`.
 
     Raises
     ------
