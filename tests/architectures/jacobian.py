@@ -25,7 +25,7 @@ def redundant_dimensions(specimen, points=3):
 
 def rank(matrix):
     values = torch.linalg.svdvals(matrix)
-    return int((values > RANK * values.max()).sum())
+    return int((values > RANK * values.max()).sum()) if len(values) else 0
 
 
 def jacobian(function, theta, inputs):

@@ -38,7 +38,8 @@ class Group:
 
     def contains(self, permutation):
         """Whether a permutation of all entries, restricted to the live ones, is an element."""
-        return self.permutations().contains(Permutation(self.restricted(permutation).tolist()))
+        restricted = self.restricted(permutation).tolist()
+        return self.permutations().contains(Permutation(restricted, size=max(len(restricted), 1)))
 
     def restricted(self, permutation):
         """Images of the live entries under a permutation of all entries, which must keep them among themselves."""
@@ -55,7 +56,8 @@ class Group:
 
 def generated(permutations, degree):
     """The group that some permutations generate."""
-    return PermutationGroup([Permutation(size=max(degree, 1)), *(Permutation(p.tolist()) for p in permutations)])
+    size = max(degree, 1)  # SymPy has no group on nothing
+    return PermutationGroup([Permutation(size=size), *(Permutation(p.tolist(), size=size) for p in permutations)])
 
 
 def symmetries(model, inputs, seed=0):

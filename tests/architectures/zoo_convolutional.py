@@ -121,7 +121,7 @@ class SpatialAttention(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv, self.gate, self.head = nn.Conv2d(1, 3, 2), nn.Conv2d(2, 1, 3, padding=1), nn.Conv2d(3, 2, 1)
+        self.conv, self.gate, self.head = nn.Conv2d(1, 3, 2), nn.Conv2d(2, 1, 2, padding="same"), nn.Conv2d(3, 2, 1)
 
     def forward(self, x):
         x = functional.relu(self.conv(x))
