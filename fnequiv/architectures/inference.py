@@ -26,6 +26,7 @@ from .rules import Call, apply_rule, operator_name
 from .scaling import Scales
 from .solving import Solution, solve
 from .structure import Ids, Structure
+from .turning import turned
 from .values import Value, plain
 from .writing import Sheet, blocks
 
@@ -60,13 +61,14 @@ def _write(
         if structure.pointwise
         else set()
     )
+    turns = set(scales.scale[np.concatenate(structure.turning)].tolist()) - {-1} if structure.turning else set()
     while True:
         lost = len(scales.lost)
         sheet = Sheet(solution)
         for parameter in parameters:
             lay(parameter, sheet, solution, scales)
         if len(scales.lost) == lost:
-            found = blocks(sheet, pointwise, _free_shifts(structure))
+            found = blocks(sheet, pointwise, _free_shifts(structure), turns)
             return found, tuple(dict.fromkeys(sheet.cells))
 
 
@@ -89,7 +91,7 @@ def walk(captured: Captured, structure: Structure) -> list[Parameter]:
     values: dict[torch.fx.Node, Any] = {}
     entered: dict[tuple[str, ...], Parameter] = {}
     strange = set(captured.strange)
-    live = _live(captured.nodes)
+    live, turning = _live(captured.nodes), turned(captured.nodes)
     for node in captured.nodes:
         if node not in live:
             values[node] = None
@@ -111,6 +113,10 @@ def walk(captured: Captured, structure: Structure) -> list[Parameter]:
                 values[node] = args[0][args[1]]  # type: ignore[index]
             else:
                 values[node] = apply_rule(Call(structure, node), args, kwargs)
+            if node in turning:
+                structure.turning += [
+                    term.ids.ravel() for term in structure.variables.expanded(list(values[node].terms))
+                ]
         elif node.op == "output":
             for value in _outputs(torch.fx.map_arg(node.args, values.__getitem__)):
                 structure.felt.extend([*value.shifts, *(ids for ids, _ in value.scores)])

@@ -10,10 +10,11 @@ Theorem: as in :mod:`fnequiv.architectures.solving`. Chapter: "Architectures".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .parting import digits, parted
 from .scaling import Resolved, Scales
 from .solving import Solution
 from .structure import Ids, Term
@@ -31,6 +32,8 @@ class Segment:
     sizes: tuple[int, ...]
     strides: dict[int, tuple[int, ...]]
     factors: dict[int, tuple[Resolved, ...]]
+    view: tuple[int, ...] = ()  # how the whole axis is split, where this is but a part of every unit's places
+    box: tuple[tuple[int, int], ...] = ()  # which part, in that view
 
 
 class UnreadableError(Exception):
@@ -52,29 +55,6 @@ def _lifted(k: int, places: Ids, solution: Solution) -> list[tuple[int, Ids]]:
     if family.free:
         return [(k, places)] if family.size > 1 else []
     return [pair for top in family.parents for pair in _lifted(top, family.above[top][places], solution)]
-
-
-def digits(places: Ids) -> list[tuple[int, int]] | None:
-    """Return (size, stride) pairs, major first, that count the places; None if there are none.
-
-    Examples
-    --------
-    >>> digits(np.array([0, 0, 1, 1, 2, 2])), digits(np.array([0, 2, 1, 3])), digits(np.array([0, 1, 3, 2]))
-    ([(3, 1), (2, 0)], [(2, 1), (2, 2)], None)
-    """
-    if len(places) == 1:
-        return [] if places[0] == 0 else None
-    steps = np.diff(places)
-    other = np.flatnonzero(steps != steps[0])
-    run = int(other[0]) + 1 if len(other) else len(places)
-    if run == len(places):
-        return [(run, int(steps[0]))] if places[0] == 0 else None
-    if len(places) % run or not np.array_equal(
-        places.reshape(-1, run), places[::run, None] + np.arange(run) * steps[0]
-    ):
-        return None
-    rest = digits(places[::run])
-    return None if rest is None else [*rest, (run, int(steps[0]))]
 
 
 def segments(
@@ -126,17 +106,65 @@ def _read(start: int, stop: int, units: Ids, resolved: list[Resolved], solution:
     if len(sizes) > 1 and sizes[0] <= _FEW and all(each is not None and each[0] == 0 for each in strides.values()):
         step = (stop - start) // sizes[0]
         return [s for at in range(start, stop, step) for s in _read(at, at + step, units, resolved, solution, still)]
-    for top, each in strides.items():
-        own = sorted(((s, n) for n, s in zip(sizes, each or (), strict=True) if s), reverse=True)
-        reach = solution.families[top].size
-        for stride, size in own:
-            if reach != stride * size:
-                raise UnreadableError(list(lines))
-            reach = stride
-        if reach != 1:
+    moving = [each for each in resolved if each.moves(start, stop)]
+    whole = np.arange(start, stop)
+    homeless = [each for each in moving if _owner(each, whole, lines, solution) is None]
+    parts = parted(start, stop, len(units), sizes, [each or () for each in strides.values()], homeless)
+    if not parts:
+        return [_segment(start, stop, whole, lines, moving, solution)]
+    found = []
+    for part in parts:
+        own = {top: places[part.places - start] for top, places in lines.items()}
+        segment = _segment(start, stop, part.places, own, moving, solution)
+        view, box = part.within(segment.sizes)
+        found.append(replace(segment, view=view, box=box))
+    return found
+
+
+def _segment(
+    start: int, stop: int, here: Ids, lines: dict[int, Ids], moving: Sequence[Resolved], solution: Solution
+) -> Segment:
+    """Return the segment of some places, with the factors that belong to a family there, or to one above it."""
+    lines = dict(lines)
+    factors: dict[int, list[Resolved]] = {top: [] for top in lines}
+    for each in moving:
+        owner = _owner(each, here, lines, solution)
+        if owner is None:
+            each.give_up_at(here)
+            continue
+        family, places, factor = owner
+        lines.setdefault(family, places)
+        factors.setdefault(family, []).append(factor)
+    counted = {top: digits(places) for top, places in lines.items()}
+    if any(each is None for each in counted.values()):
+        raise UnreadableError(list(lines))
+    sizes = common_sizes([[size for size, _ in each] for each in counted.values() if each is not None])
+    strides = {top: _cut(each or [], sizes) for top, each in counted.items()}
+    for top, steps in strides.items():
+        if steps is None or not _counts(sizes, steps, solution.families[top].size):
             raise UnreadableError(list(lines))
-    factors = _factors(start, stop, resolved, lines, solution)
-    return [Segment(start, stop, tuple(sizes), {top: each or () for top, each in strides.items()}, factors)]
+    kept = {top: each or () for top, each in strides.items()}
+    return Segment(start, stop, tuple(sizes), kept, {top: tuple(each) for top, each in factors.items()})
+
+
+def _counts(sizes: Sequence[int], strides: Sequence[int], size: int) -> bool:
+    """Whether digits count all places of a family, each once (or as often as every other)."""
+    for stride, own in sorted(((s, n) for n, s in zip(sizes, strides, strict=True) if s), reverse=True):
+        if size != stride * own:
+            return False
+        size = stride
+    return size == 1
+
+
+def _owner(factor: Resolved, here: Ids, lines: dict[int, Ids], solution: Solution) -> tuple[int, Ids, Resolved] | None:
+    """Return the family to whose units a factor belongs, its places, and the factor of each unit."""
+    above = {t: places[line] for top, line in lines.items() for t, places in solution.families[top].above.items()}
+    for top, line in [*lines.items(), *((t, line) for t, line in above.items() if solution.families[t].free)]:
+        first = np.full(solution.families[top].size, -1, dtype=np.int64)
+        first[line[::-1]] = here[::-1]
+        if (first >= 0).all() and factor.agrees(first[line], here) and factor.distinct(first):
+            return top, line, factor.at(first)
+    return None
 
 
 def _frozen(start: int, stop: int, resolved: list[Resolved]) -> list[Segment]:
@@ -161,22 +189,3 @@ def _cut(counted: list[tuple[int, int]], sizes: Sequence[int]) -> tuple[int, ...
         strides.append(stride)
         left = [(own // size, stride * size), *left[1:]] if own > size else left[1:]
     return tuple(reversed(strides))
-
-
-def _factors(
-    start: int, stop: int, resolved: list[Resolved], lines: dict[int, Ids], solution: Solution
-) -> dict[int, tuple[Resolved, ...]]:
-    """Return for each family the factors that belong to its units; what belongs to no one family is given up."""
-    out: dict[int, list[Resolved]] = {top: [] for top in lines}
-    for each in resolved:
-        if not each.moves(start, stop):
-            continue
-        for top, places in lines.items():
-            first = np.empty(solution.families[top].size, dtype=np.int64)
-            first[places[::-1]] = np.arange(stop - 1, start - 1, -1)
-            if each.agrees(first[places], np.arange(start, stop)) and each.distinct(first):
-                out[top].append(each.at(first))
-                break
-        else:
-            each.give_up(start, stop)
-    return {top: tuple(each) for top, each in out.items()}

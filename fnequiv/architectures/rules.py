@@ -100,12 +100,14 @@ def apply_rule(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         value.terms for value in operands
     ):
         return _folded(call, operands, args, kwargs)  # nothing here can move
-    if not _keeps_shifts(name, args):
+    known = _keeps_shifts(name, args)
+    if not known:
         for value in operands:
             call.structure.felt.extend([*value.shifts, *(ids for ids, _ in value.scores)])
         args, kwargs = torch.fx.node.map_aggregate((args, kwargs), _unshifted)
     if name in RULES:
         found = RULES[name](call, *args, **kwargs)
+        found = found if known else torch.fx.node.map_aggregate(found, _unshifted)
         several = isinstance(call.node.meta["val"], (tuple, list)) and isinstance(found, Value)
         return (found, *call.result()[1:]) if several else found
     return froze(call, operands, "no rule for this operator, what it reads is left unmoved")

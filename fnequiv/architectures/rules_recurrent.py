@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .algebra import added, frozen, multiplied
+from .algebra import added, frozen, multiplied, summed
 from .rules import Call, operator_name, rule
 from .rules_elementwise import passed
 from .rules_linear import affine
@@ -81,8 +81,6 @@ def recurrent(call: Call, value: Value, hidden: Any, weights: Sequence[Value], b
     starts = list(start) if isinstance(start, (tuple, list)) else [start]
     given = [each for node, each in zip(starts, hidden if isinstance(hidden, (tuple, list)) else [hidden], strict=True)
              if operator_name(node) not in ("zeros", "new_zeros")]  # type: ignore[arg-type]  # fmt: skip
-    for each in given:
-        frozen(each, structure)
     count = (4 if biases else 2) + (states == 2 and len(weights) % (5 * layers * (1 + both)) == 0 and biases)
     value = frozen(value, structure, range(len(value.groups) - 1))
     last: list[State] = []
@@ -92,7 +90,8 @@ def recurrent(call: Call, value: Value, hidden: Any, weights: Sequence[Value], b
             at = (layer * (1 + both) + direction) * count
             state = _settled(call, step, states, value, weights[at : at + count], biases)
             if given:
-                state = [added([each, _bare(each, structure)], structure) for each in state]
+                state = [added([one, _start(two, len(last) + direction, one, call)], structure)
+                         for one, two in zip(state, given, strict=True)]  # fmt: skip
             found.append(state)
         last += found
         tops = [state[0] for state in found]
@@ -105,11 +104,11 @@ def _settled(call: Call, step: Callable[[Call, Value, Value, State], State], sta
              weights: Sequence[Value], biases: bool) -> State:  # fmt: skip
     """Return the state of a layer after one step, which is what it was before."""
     structure = call.structure
-    size = weights[1].shape[1]
-    line = (*(1,) * (len(value.groups) - 1), size)
-    axis = len(line) - 1
+    axis = len(value.groups) - 1
     before = []
-    for _ in range(states):
+    for k in range(states):
+        size = weights[1].shape[1] if k == 0 else weights[1].shape[0] // 4  # a projected state is smaller than the cell
+        line = (*(1,) * axis, size)
         legs = [*(Leg(n, None, True) for n in value.shape[:-1]), Leg(size, structure.fresh(line))]
         term = Term(structure.variables.fresh(line), frozenset({axis}))
         before.append(Value((1,) * len(line), tuple(legs), (term,)))
@@ -121,15 +120,15 @@ def _settled(call: Call, step: Callable[[Call, Value, Value, State], State], sta
     return [added([one, two], structure) for one, two in zip(after, before, strict=True)]
 
 
-def _bare(value: Value, structure: Structure) -> Value:
-    """Return a value of the same shape whose places are read one by one."""
-    return replace(value, legs=tuple(Leg(leg.size) for leg in value.legs), terms=())
+def _start(value: Value, k: int, state: Value, call: Call) -> Value:
+    """Return the state that layer k starts with, one of those given, on the axes of a state."""
+    axis = gathered(value, 0, np.array([k]), call.structure) if value.shape[0] > 1 else value
+    row = summed(frozen(axis, call.structure, range(len(axis.groups) - 1)), range(len(axis.groups) - 1), call.structure)
+    return replace(row, groups=(*[0] * (len(state.groups) - 1), *row.groups))
 
 
 def _ends(states: Sequence[Value], call: Call, structure: Structure) -> Value:
     """Return the last states of all layers and directions, [layers, batch, units]."""
-    from .algebra import summed
-
     flat = []
     for state in states:
         rank = len(state.groups)

@@ -31,7 +31,7 @@ def viewed(call: Call, value: Value, *args: Any, **kwargs: Any) -> Value:
     return reshape(value, call.shape, call.structure)
 
 
-@rule("permute", "transpose", "t", "movedim", "swapaxes", "swapdims", "adjoint", "moveaxis", "numpy_T")
+@rule("permute", "transpose", "t", "movedim", "swapaxes", "swapdims", "adjoint", "moveaxis", "numpy_T", "mT", "mH")
 def transposed(call: Call, value: Value, *args: Any) -> Value:
     """Another order of the axes, found by running the operator on an index of axes."""
     probe = torch.empty(tuple(range(2, 2 + len(value.groups))), device="meta")
@@ -175,8 +175,11 @@ def stacked(values: Sequence[Value], axis: int, structure: Structure) -> Value:
             structure.mark(piece)
             structure.relate(piece, leg.units)  # type: ignore[arg-type]
         legs.append((k, units))
-    bare = [replace(value, legs=tuple(Leg(leg.size, None, any(k == j for j, _ in legs) or leg.constant) if k != start
-                                      else leg for k, leg in enumerate(value.legs))) for value in values]  # fmt: skip
+    new = {k for k, _ in legs}
+    bare = []
+    for value in values:
+        own = [Leg(leg.size, None, True) if k in new else leg for k, leg in enumerate(value.legs)]
+        bare.append(replace(value, legs=tuple(own), terms=()))
     out = join(bare, axis, structure)
     whole = list(out.legs)
     for k, units in legs:

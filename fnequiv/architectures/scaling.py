@@ -50,6 +50,10 @@ class Resolved:
         return all((each[places] < 0).all() or len(np.unique(each[places])) == len(places)
                    for each in (self.scale, self.sign))  # fmt: skip
 
+    def give_up_at(self, places: Ids) -> None:
+        """Hold the factor at some places."""
+        self.at(places).give_up(0, len(places))
+
     def give_up(self, start: int, stop: int) -> None:
         """Hold the factor: no block can say it."""
         self.lost.update(self.scale[start:stop][self.scale[start:stop] >= 0].tolist())

@@ -166,6 +166,7 @@ class Structure:
     pointwise: list[Ids] = field(default_factory=list)  # units whose own coordinates matter: no mixing of them
     variables: Variables = field(default_factory=Variables)
     absorbed: list[tuple[int | None, tuple[Ids, ...]]] = field(default_factory=list)  # by a bias (its first unit), ...
+    turning: list[Ids] = field(default_factory=list)  # variables of values whose pairs may be turned
     felt: list[Ids] = field(default_factory=list)  # units of biases that something else feels
     notes: list[str] = field(default_factory=list)
 

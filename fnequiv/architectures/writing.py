@@ -49,22 +49,31 @@ class Sheet:
     def boxes(self, name: str, shape: tuple[int, ...], boxes: Sequence[Sequence[Segment]]) -> None:
         """Write a tensor that is cut into boxes."""
         if any(segment.strides for box in boxes for segment in box):
+            views = [{box[axis].view for box in boxes} - {()} for axis in range(len(shape))]
+            if any(len(each) > 1 for each in views):
+                raise UnreadableError([top for box in boxes for segment in box for top in segment.strides if top >= 0])
+            view = [next(iter(each), (size,)) for each, size in zip(views, shape, strict=True)] if any(views) else None
             for box in boxes:
-                self.piece(name, shape, box, whole=len(boxes) == 1)
+                self.piece(name, shape, box, whole=len(boxes) == 1, view=view)
 
-    def piece(self, name: str, shape: tuple[int, ...], box: Sequence[Segment], *, whole: bool) -> None:
-        """Write one box of a tensor."""
+    def piece(self, name: str, shape: tuple[int, ...], box: Sequence[Segment], *, whole: bool,
+              view: Sequence[tuple[int, ...]] | None = None) -> None:  # fmt: skip
+        """Write one box of a tensor, cut in a view of it."""
         draft = _Draft()
         for segment in box:
             draft.add(segment)
         draft.split()
-        own = tuple(segment.stop - segment.start for segment in box)
-        bounds = None if whole else tuple((segment.start, segment.stop) for segment in box)
+        bounds = None if whole and view is None else tuple((segment.start, segment.stop) for segment in box)
+        if view is not None:
+            pairs = (_boxed(segment, axis) for segment, axis in zip(box, view, strict=True))
+            bounds = tuple(itertools.chain.from_iterable(pairs))
+        own = tuple(b - a for a, b in bounds or [(0, size) for size in shape])
         sizes = tuple(draft.sizes) if tuple(draft.sizes) != own else None
         order, place = draft.order()
         cell: str | Cell = name
         if bounds is not None or sizes is not None or draft.diagonal is not None:
-            cell = Cell(name, bounds, sizes, order, diagonal=draft.diagonal is not None)
+            split = None if view is None else tuple(itertools.chain.from_iterable(view))
+            cell = Cell(name, bounds, sizes, order, diagonal=draft.diagonal is not None, view=split)
             self.cells.append(cell)
         for k, family, repeat, factors in draft.slots:
             _give_up(factors[1:])
@@ -140,20 +149,33 @@ class _Draft:
                 self.sizes.append(size)
 
     def _block_diagonal(self, segment: Segment) -> None:
-        """Add digits (g, m, n) of which two families share the first."""
+        """Add digits (g, m, n) of which two families share the first; one of them may have no other."""
         sizes, strides = segment.sizes, segment.strides
-        lead = 0 if _on(segment, 0) else 1
-        families = sorted(strides, key=lambda top: next(k for k in range(lead + 1, len(sizes)) if strides[top][k]))
-        wanted = [_on(segment, k) for k in range(lead, len(sizes))]
-        shared = len(families) == 2 and wanted[:3] == [sorted(strides), *([top] for top in families)]
-        if not shared or any(wanted[3:]) or self.diagonal is not None:
+        lead = next(k for k in range(len(sizes)) if _on(segment, k))
+        wanted = [_on(segment, k) for k in range(lead + 1, len(sizes))]
+        others = [top for here in wanted for top in here]
+        if (
+            len(strides) != 2
+            or len(_on(segment, lead)) != 2
+            or self.diagonal is not None
+            or len(set(others)) < len(others)
+        ):
             raise UnreadableError(list(strides))
-        self.sizes += sizes[:lead]
-        k = len(self.sizes)
-        repeat = math.prod(sizes[lead + 3 :])
-        self.sizes += [sizes[lead], sizes[lead + 1], sizes[lead + 2] * repeat]
+        before = [size for size, here in zip(sizes[lead + 1 :], wanted, strict=True) if here]
+        behind = math.prod(sizes[lead + 1 :]) // math.prod(before)
+        if any(wanted[len(before) :]):
+            raise UnreadableError(list(strides))
+        bare = [top for top in strides if top not in others]
+        k = len(self.sizes) + lead
+        if len(others) == 2:
+            families, rows, columns = others, before[0], before[1]
+        elif behind > 1:
+            families, rows, columns = [*others, *bare], before[0], 1
+        else:
+            families, rows, columns = [*bare, *others], 1, before[0]
+        self.sizes += [*sizes[:lead], sizes[lead], rows, columns * behind]
         self.diagonal = k
-        for axis, top, times in ((k, families[0], 1), (k + 2, families[1], repeat)):
+        for axis, top, times in ((k, families[0], 1), (k + 2, families[1], behind)):
             self.slots.append((axis, top, times, segment.factors[top]))
 
     def split(self) -> None:
@@ -179,6 +201,16 @@ class _Draft:
         return (order if order != tuple(range(len(order))) else None), place
 
 
+def _boxed(segment: Segment, view: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Return a segment's box in a view of its axis."""
+    if segment.box or len(view) == 1:
+        return segment.box or ((segment.start, segment.stop),)
+    each = math.prod(view[1:])
+    if segment.start % each or segment.stop % each:
+        raise UnreadableError(list(segment.strides))
+    return ((segment.start // each, segment.stop // each), *((0, size) for size in view[1:]))
+
+
 def _on(segment: Segment, k: int) -> list[int]:
     """Return the families that a digit counts."""
     return sorted(top for top, strides in segment.strides.items() if strides[k])
@@ -195,8 +227,11 @@ def _give_up(factors: Sequence[Resolved]) -> None:
         each.give_up(0, len(each.scale))
 
 
-def blocks(sheet: Sheet, pointwise: set[int], shifts: Ids) -> tuple[Block, ...]:
-    """Return the blocks of all slots, parents first; ``shifts`` are units of biases that may be shifted freely."""
+def blocks(sheet: Sheet, pointwise: set[int], shifts: Ids, turns: set[int]) -> tuple[Block, ...]:
+    """Return the blocks of all slots, parents first.
+
+    ``shifts`` are units of biases that may be shifted freely, ``turns`` scales of pairs that may be turned.
+    """
     shifted = Counter(sheet.solution.family[shifts].tolist())
     factors = Factors(sheet.slots)
     solution = sheet.solution
@@ -224,6 +259,8 @@ def blocks(sheet: Sheet, pointwise: set[int], shifts: Ids) -> tuple[Block, ...]:
             mixing = shifted[k] if j == 0 else 0
             if factor and full and k >= 0 and k not in pointwise and factor.signs and factor.scales:
                 mixing += size * (size // runs - 1)
+            if factor and factor.scales and int(factor.uses[0][0].factors[0].scale[0]) in turns:
+                mixing += size
             out.append(_block(names[k] if j == 0 else f"{names[k]} ({j + 1})", size, factor, axes, mixing, nested))
             if j == 0:
                 nested = {"within": names[k], "groups": size}
