@@ -6,7 +6,7 @@ Notation. Students W [n, d], their loss L and its gradient as in :mod:`fnequiv.o
 so these blocks together have norm ≤ n/2; descent with step 1/n is monotone while all eigenvalues are below 2n. The
 diagonal's other part, bounded by Σ_j |w_j| / (π|w_i|), has the difference as its room.
 
-**Long steps.** Where the gradient has fallen below 10^-4 a run is finished with the steps of Barzilai and Borwein (1988),
+**Long steps.** Where the gradient is below 10^-4 a run is finished with the steps of Barzilai and Borwein (1988),
 |ΔW|²/⟨ΔW, ΔG⟩ and ⟨ΔW, ΔG⟩/|ΔG|² by turns and at least 1/n. For n > k they are needed: two rows that share one of the
 teacher's may differ by an angle, L grows with its third power alone, and by plain steps the angle falls as 1/steps.
 
