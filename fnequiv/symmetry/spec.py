@@ -20,6 +20,7 @@ from .blocks import Axis, Block, kind_of
 from .cells import Cell, check_cells
 from .normal import normalised
 from .shapes import check_mapping, check_shape, not_a_shape, several
+from .tables import table_of
 
 
 @dataclass(frozen=True)
@@ -231,17 +232,8 @@ class SymmetrySpec:
                 )
 
     def table(self) -> str:
-        """Return a readable table: one line a block, then the group's size, then the notes."""
-        rows = [("block", "units", "kind", "log order", "acts on")]
-        for block in self.blocks:
-            places = ", ".join(f"{axis.tensor}[{axis.axis}]" for axis in block.axes)
-            units = str(block.size) if block.groups == 1 else f"{block.groups} x {block.size // block.groups}"
-            name = block.name if block.within is None else f"{block.name} (in {block.within})"
-            rows.append((name, units, block.kind, f"{block.log_order():.4g}", places))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4]]) for row in rows]
-        lines.append(f"log order {self.log_order():.6g} nats, continuous dimension {self.continuous_dimension()}")
-        return "\n".join([*lines, *self.notes])
+        """Return a readable table: one entry a block, then the group's size, then the notes."""
+        return table_of(self)
 
     def __str__(self) -> str:
         return self.table()
