@@ -11,6 +11,7 @@ from . import plotting as plotting
 from . import symmetry as symmetry
 from . import validation as validation
 from . import widgets as widgets
+from .architectures.tracing import symmetry_of as symmetry_of
 from .complexity.counting import orbits as orbits
 from .complexity.covering import orbit_bound as orbit_bound
 from .equivalence import mlp as mlp
