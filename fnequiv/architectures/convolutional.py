@@ -16,7 +16,7 @@ signs and scales of their own, since w_i ∗ (λ x_i) = (λ w_i) ∗ x_i.
 dimensions a channel. The discrete group and scales are all there is otherwise: tests compare with the rank of the
 Jacobian of θ ↦ f(·; θ).
 
-Theorem: Proposition 1 and Examples 1-3 of Shen (2024), for channels as its section 4 does. Chapter: "Architectures".
+Theorem: Proposition 1 and Examples 1-3 of Shen (2024), for channels as its section 4 does. Chapter: "Convolutional networks".
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ rotation of the stream, n(n-1)/2 dimensions, if the layers behind the norms undo
 else: tests compare with the rank of the Jacobian.
 
 Theorem: Proposition 1 of Shen (2024), for attention and residual blocks as its section 4 does. Chapter:
-"Architectures".
+"Attention".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Notation. h heads in g groups, r = h/g each (r = 1 unless queries are grouped); rows of the query projection are indexed
 by (group, head, dimension), those of keys and values by (group, dimension), columns of the output projection as queries
 are. With r > 1 and g > 1 the queries are read as a block-diagonal matrix, rows (group, head), columns (group,
-dimension). Why all this is a symmetry is proved in :mod:`fnequiv.architectures.attention`. Chapter: "Architectures".
+dimension). Why all this is a symmetry is proved in :mod:`fnequiv.architectures.attention`. Chapter: "Attention".
 """
 
 from __future__ import annotations

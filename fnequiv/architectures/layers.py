@@ -2,7 +2,7 @@
 
 Notation. A layer y = W x + b writes y on the *rows* of W and on b, and reads x on the *columns* of W; a convolution
 does the same with filters. Units that are written by one layer and read by the next lie on the rows of the one
-(``"in"``) and on the columns of the other (``"out"``): Proposition 1 of Shen (2024). Chapter: "Architectures".
+(``"in"``) and on the columns of the other (``"out"``): Proposition 1 of Shen (2024). Chapter: "Convolutional networks".
 
 **BatchNorm, in evaluation mode**, is y = γ (z - μ)/√(v + ε) + β channel by channel. Let z ↦ D z with D = diag(s_i λ_i):
 μ ↦ D μ and γ ↦ γ D⁻¹ leave y as it was, whatever follows. Let y ↦ D' y: γ ↦ D' γ, β ↦ D' β do it, and what follows

@@ -16,7 +16,7 @@ Tests compare with the rank of the Jacobian: for at least n inputs and outputs n
 at the ends read or write directions that hold nothing or that nobody reads.
 
 Theorem: Proposition 1 and Examples 1-3 of Shen (2024), for residual blocks as its section 4 does. Chapter:
-"Architectures".
+"Convolutional networks".
 """
 
 from __future__ import annotations

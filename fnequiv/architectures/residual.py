@@ -19,7 +19,7 @@ be reordered within their groups, independently; and the groups, before and behi
 and the two β that a projection's sum adds up, one dimension a channel. Tests compare with the rank of the Jacobian.
 
 Theorem: Proposition 1 and Example 1 of Shen (2024), for residual blocks as its section 4 does. Chapter:
-"Architectures".
+"Residual networks".
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ a :class:`~fnequiv.symmetry.SymmetrySpec` whose tensors are those of its ``state
 holds is proved in the module's docstring. They are small, to be read; :mod:`fnequiv.architectures.tracing` finds the
 same groups from the networks themselves.
 
-Theorem: Proposition 1 and Examples 1-3 of Shen (2024) and its section 4. Chapter: "Architectures".
+Theorem: Proposition 1 and Examples 1-3 of Shen (2024) and its section 4. Chapter: "The symmetry of any model".
 """
 
 from .attention import Attention, attention, multihead

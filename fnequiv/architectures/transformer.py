@@ -29,7 +29,7 @@ forbids what moves the embedding or the last norm. One sign common to the whole 
 the Jacobian's rank to exactly these dimensions. The mask plays no part in any of it.
 
 Theorem: Proposition 1 of Shen (2024), for attention and residual blocks as its section 4 does. Chapter:
-"Architectures".
+"Attention".
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ of tied blocks its diagonal entry. Each row answers to the signs of some of its 
 form of a place the first nonzero entry of a row is positive, as far as characters that are independent allow. Places
 with one normal form are twins.
 
-Source: Example 2 and Proposition 1 of Shen (2024). Chapter: "Architectures".
+Source: Example 2 and Proposition 1 of Shen (2024). Chapter: "Convolutional networks".
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Notation. A specification may name *cells* (:class:`~fnequiv.symmetry.cells.Cell
 own. :func:`unfold` lays each out as a tensor by itself, :func:`fold` puts them back. A diagonal cell (g, m, n) is
 written out as the block-diagonal matrix [g·m, g·n]: a grouped convolution *is* the convolution with that weight, and
 Proposition 1 of Shen (2024) holds for it word for word. What a group element may do there is what leaves the zeros
-outside the blocks in place: units move within groups, and groups as wholes. Chapter: "Architectures".
+outside the blocks in place: units move within groups, and groups as wholes. Chapter: "Convolutional networks".
 """
 
 from __future__ import annotations

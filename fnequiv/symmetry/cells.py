@@ -8,7 +8,7 @@ and both its in-channels (g·n) and its out-channels (g·m) fall into g groups: 
 BatchNorm, which multiplies one channel each, is the diagonal cell with m = n = 1. Rows that lie apart, as the two units
 of a rotary pair in every head, become a box in a *view*: the tensor read with its axes split, (heads, 2, pairs, …).
 
-Theorem: section 4 of Shen (2024) extends Proposition 1 to these layers. Chapter: "Architectures".
+Theorem: section 4 of Shen (2024) extends Proposition 1 to these layers. Chapter: "Convolutional networks".
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ on those that enter, which are tied by one permutation. What multiplies one side
 What is made one. If one side only moves, γ is a vector with an axis on the other; so it is if both sides are one block
 and cancel. Which side is called the rows says nothing: it is the one whose block lies on the first places.
 
-Theorem: as in :mod:`fnequiv.symmetry.normal`. Chapter: "Architectures".
+Theorem: as in :mod:`fnequiv.symmetry.normal`. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ the same; multiplying in and dividing out is the same group as the reverse: the 
 unit that may not be flipped or rescaled, and blocks with neither places nor blocks within, are dropped. What a diagonal
 of single entries says is written as in :mod:`fnequiv.symmetry.diagonals`.
 
-Theorem: the groups are those of Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "Architectures".
+Theorem: the groups are those of Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations
