@@ -207,4 +207,4 @@ def _is_exact(network: Network) -> bool:
     except ValueError:
         return False
     smallest = float(np.nextafter(0, 1))  # what is nearer than the least positive number is equal
-    return all(Union((network,), 1, smallest).copies_near(stacked([copy]))[0] for copy in copies)
+    return all(np.isfinite(Union((network,), 0.0, smallest).log_copies_near(stacked([copy]))[0]) for copy in copies)

@@ -39,19 +39,21 @@ MAX_ARRANGEMENTS = 720
 class Union:
     """The cubes of radius ``radius`` around all copies of a network.
 
-    ``arrangements`` are the copies τθ̂, ``twins`` is Π|w|, the number of permutations that leave each as it is.
+    ``arrangements`` are the copies τθ̂, ``log_twins`` is ln Π|w|, of the number of permutations that leave each alone.
     """
 
     arrangements: tuple[Network, ...]
-    twins: int
+    log_twins: float
     radius: float
 
-    def copies_near(self, starts: Network) -> npt.NDArray[np.int64]:
-        """Return for every start the number of permutations P with the start in C(Pθ̂).
+    def log_copies_near(self, starts: Network) -> Array:
+        """Return for every start ln K, K the number of permutations P with the start in C(Pθ̂); -inf for none.
 
         ``starts`` holds weights [n, d_out, d_in] and biases [n, d_out].
         """
-        return self.twins * np.sum([_near(copy, starts, self.radius) for copy in self.arrangements], axis=0)
+        found = np.sum([_near(copy, starts, self.radius) for copy in self.arrangements], axis=0)
+        with np.errstate(divide="ignore"):
+            return np.log(found) + self.log_twins
 
 
 def union(network: Network, radius: float) -> Union:
@@ -66,8 +68,8 @@ def union(network: Network, radius: float) -> Union:
     --------
     >>> twins = Network((np.ones((2, 1)), np.ones((1, 2))), (None, None))
     >>> ties = Network((np.ones((2, 1)), np.array([[1.0, 2.0]])), (None, None))
-    >>> [(found.twins, len(found.arrangements)) for found in (union(twins, 0.1), union(ties, 0.1))]
-    [(2, 1), (1, 2)]
+    >>> [(round(found.log_twins, 4), len(found.arrangements)) for found in (union(twins, 0.1), union(ties, 0.1))]
+    [(0.6931, 1), (0.0, 2)]
     """
     groups = [_tied(network, layer) for layer in network.hidden]
     flat = [labels for layer in groups for _, labels in layer]
@@ -79,7 +81,7 @@ def union(network: Network, radius: float) -> Union:
             "perturb the equal rows, or make their columns equal too"
         )
     orders = [_orders(len(network.weights[layer]), groups[layer]) for layer in network.hidden]
-    return Union(tuple(permuted(network, choice) for choice in product(*orders)), twins, radius)
+    return Union(tuple(permuted(network, choice) for choice in product(*orders)), math.log(twins), radius)
 
 
 def permuted(network: Network, orders: tuple[Order, ...]) -> Network:

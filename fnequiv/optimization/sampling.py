@@ -130,7 +130,7 @@ def monte_carlo(
     for count in _chunks(network, n, progress):
         pairs = zip(laws, network.tensors, strict=True)
         starts = [law.quantile(uniform(rng, (count, *tensor.shape))) for law, tensor in pairs]
-        hits += int(np.count_nonzero(cubes.copies_near(_like(network, starts))))
+        hits += int(np.isfinite(cubes.log_copies_near(_like(network, starts))).sum())
     interval = binomtest(hits, n).proportion_ci(level, method)
     return Share(hits, n, hits / n, float(interval.low), float(interval.high))
 
@@ -183,7 +183,7 @@ def estimate_rare(
     for count in _chunks(network, n, progress):
         points, ratio, own = _near_copies(network, laws, (edge / 2, edge / 2 * (1 + wider)), count, rng)
         near = _like(network, [tensor[own] for tensor in points.tensors])
-        weights = log_group + ratio[own] - np.log(cubes.copies_near(near))
+        weights = log_group + ratio[own] - cubes.log_copies_near(near)
         hits += weights.size
         if weights.size:
             sums.append(float(logsumexp(weights)))

@@ -38,6 +38,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from ..equivalence.parameters import DTYPES
 from ..validation import check_bool, check_widths, shown
 from .laws import CUT, KEPT, Array, Law, Normal, TruncatedNormal, Uniform, Zero
 
@@ -193,6 +194,8 @@ def draw(
     widths, scheme = check_widths(widths), get(scheme)
     check_rng(rng)
     check_bool("bias", bias)
+    if dtype not in DTYPES:
+        raise TypeError(f"dtype must be one of {DTYPES}, got {shown(dtype)}")
     params = {}
     for index, (fan_in, fan_out) in enumerate(pairwise(widths)):
         weights, biases = scheme.laws(fan_in, fan_out)
