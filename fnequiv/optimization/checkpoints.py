@@ -1,0 +1,116 @@
+"""A folder that keeps what a sweep has finished, one file a chunk, and refuses what belongs to another sweep.
+
+Notation. The folder holds ``sweep.json``, the digests of the configuration
+(:mod:`~fnequiv.optimization.fingerprints`), and a file for every finished chunk. A file is written beside its place,
+flushed to the disk and moved there with ``os.replace``: it is whole or it is not there. Chapter: "Optimisation".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ..validation import shown
+from .results import Sweep, from_bytes
+
+_HEAD = "sweep.json"
+
+
+class Checkpoint:
+    """The folder of one sweep.
+
+    Parameters
+    ----------
+    folder
+        Made if it is not there.
+    parts
+        Digests of the configuration by the name of the part.
+
+    Raises
+    ------
+    TypeError
+        If ``folder`` is no path.
+    ValueError
+        If the folder belongs to another sweep, or its ``sweep.json`` is damaged.
+    OSError
+        If the folder cannot be made or written to.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     first = Checkpoint(folder, {"task.widths": "12ab", "code": "77"})
+    ...     Checkpoint(folder, {"task.widths": "34cd", "code": "77"})  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    ValueError: ... holds another sweep: task.widths differs. Give another folder, or remove this one
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], parts: Mapping[str, str]) -> None:
+        if not isinstance(folder, (str, os.PathLike)):
+            raise TypeError(f"checkpoint must be a folder's path, got {shown(folder)}")
+        self._folder = Path(folder)
+        self.digest = hashlib.sha256(json.dumps(dict(parts), sort_keys=True).encode()).hexdigest()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        head = self._folder / _HEAD
+        if head.exists():
+            self._check(head, parts)
+        else:
+            self._write(_HEAD, json.dumps(dict(parts), indent=1).encode())
+
+    def finished(self) -> Iterator[Sweep]:
+        """Return the finished chunks, one after the other.
+
+        Raises
+        ------
+        ValueError
+            If a file is damaged or was made by another sweep.
+        """
+        for file in sorted(self._folder.glob("*.pt")):
+            try:
+                sweep, digest = from_bytes(file.read_bytes())
+            except ValueError as error:
+                raise ValueError(f"{file} is damaged ({error}): remove it, and its members train again") from None
+            if digest != self.digest:
+                raise ValueError(f"{file} belongs to another sweep: move it out of this folder")
+            yield sweep
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep a finished chunk, as :func:`~fnequiv.optimization.results.to_bytes` wrote it.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or the folder cannot be written to; what was there before is untouched.
+        """
+        self._write(f"{name}.pt", content)
+
+    def _write(self, name: str, content: bytes) -> None:
+        beside = self._folder / f".{name}.{os.getpid()}.tmp"
+        try:
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, self._folder / name)
+        except OSError:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise
+
+    def _check(self, head: Path, parts: Mapping[str, str]) -> None:
+        try:
+            found = json.loads(head.read_text())
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise ValueError(f"{head} is damaged: give another folder, or remove this one")
+        other = sorted(name for name in found.keys() | parts.keys() if found.get(name) != parts.get(name))
+        if other:
+            what = f"{', '.join(other)} {'differ' if other[1:] else 'differs'}"
+            raise ValueError(
+                f"checkpoint {str(self._folder)!r} holds another sweep: {what}. Give another folder, or remove this one"
+            )

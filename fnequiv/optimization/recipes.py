@@ -1,0 +1,64 @@
+"""How the members of a sweep are trained: optimiser, steps, size of a batch, rules to end on, and what is kept.
+
+Notation. Everything here changes what a member becomes, and is therefore part of a checkpoint's digest; chunks and
+executors are not here, since they change nothing. Chapter: "Optimisation".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..validation import check_integer, shown
+from .optimisers import Adam, Optimiser
+from .stopping import Until
+
+Keep = Literal["parameters", "losses"]
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How members are trained.
+
+    Parameters
+    ----------
+    optimiser
+        :class:`~fnequiv.optimization.optimisers.SGD`, :class:`~fnequiv.optimization.optimisers.Adam` or the like.
+    steps
+        The most steps that a member takes, ≥ 0.
+    batch
+        Examples a step, ≥ 1; None for all of them.
+    until
+        When a member ends earlier.
+    keep
+        ``"parameters"`` or ``"losses"``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another type.
+    ValueError
+        If a number is below its range, or ``keep`` is unknown.
+
+    Examples
+    --------
+    >>> Recipe(steps=10).optimiser.lr
+    0.001
+    """
+
+    optimiser: Optimiser = field(default_factory=Adam)
+    steps: int = 1000
+    batch: int | None = None
+    until: Until = field(default_factory=Until)
+    keep: Keep = "parameters"
+
+    def __post_init__(self) -> None:
+        if not callable(getattr(self.optimiser, "start", None)) or not callable(getattr(self.optimiser, "step", None)):
+            raise TypeError(f"optimiser must be SGD(...), Adam(...) or the like, got {shown(self.optimiser)}")
+        check_integer("steps", self.steps, minimum=0)
+        if self.batch is not None:
+            check_integer("batch", self.batch)
+        if not isinstance(self.until, Until):
+            raise TypeError(f"until must be Until(...), got {shown(self.until)}")
+        if self.keep not in ("parameters", "losses"):
+            raise ValueError(f"keep must be 'parameters' or 'losses', got {shown(self.keep)}")

@@ -1,0 +1,122 @@
+"""Chunks as jobs, here or on any executor: they come back as they finish, and an error takes none of the others along.
+
+Notation. A job is a chunk of seeds of one task. What comes back is bytes, the content of a checkpoint's file
+(:func:`~fnequiv.optimization.results.to_bytes`), so that nothing has to be shared between processes and nothing that a
+worker sends is run. Chapter: "Optimisation".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Hashable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from .members import train
+from .recipes import Recipe
+from .results import SweepError, to_bytes
+from .tasks import Task
+
+Key = TypeVar("Key", bound=Hashable)
+_OUTSTANDING = 128  # chunks that an executor holds at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Job(Generic[Key]):
+    """A chunk of seeds of the task called ``key``, for the sweep with this digest."""
+
+    key: Key
+    task: Task
+    seeds: list[int]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """A name for the chunk's file: a digest of its seeds."""
+        return hashlib.sha256(repr(self.seeds).encode()).hexdigest()[:16]
+
+    def __str__(self) -> str:
+        of = "" if self.key is None else f" of task {self.key!r}"
+        return f"the chunk of seeds {self.seeds[0]} to {self.seeds[-1]}{of}"
+
+
+def spread(
+    jobs: Sequence[Job[Key]], recipe: Recipe, executor: Executor | None
+) -> Generator[tuple[Job[Key], bytes], None, None]:
+    """Return chunks as they finish; after an error start no more, wait for those that run, then raise it.
+
+    Parameters
+    ----------
+    jobs
+        The chunks.
+    recipe
+        How they are trained.
+    executor
+        Who trains them; here, one after the other, if there is none.
+
+    Raises
+    ------
+    SweepError
+        If a chunk raised or a worker died, after all others that had begun have come back.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from .tasks import Perceptron
+    >>> jobs = [Job(None, Perceptron((1, 1), torch.ones(2, 1), torch.ones(2, 1)), [seed], "") for seed in (5, 6)]
+    >>> [job.seeds for job, _ in spread(jobs, Recipe(steps=10), None)]
+    [[5], [6]]
+    """
+    if executor is None:
+        for job in jobs:
+            yield job, _work(job, recipe)
+        return
+    waiting = iter(jobs)
+    running: dict[Future[bytes], Job[Key]] = {}
+    failed: SweepError | None = None
+    try:
+        while True:
+            while failed is None and len(running) < _OUTSTANDING and (following := next(waiting, None)):
+                try:
+                    running[executor.submit(_work, following, recipe)] = following
+                except Exception as error:  # a pool that has broken or is shut down takes nothing more
+                    failed = _failure(following, error)
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                try:
+                    content = future.result()
+                except Exception as error:  # concurrent.futures.CancelledError is one
+                    failed = failed or _failure(job, error)
+                    _cancel(running)
+                    continue
+                yield job, content
+    finally:
+        _cancel(running)
+    if failed is not None:
+        raise failed
+
+
+def _work(job: Job[Key], recipe: Recipe) -> bytes:
+    try:
+        return to_bytes(train(job.task, job.seeds, recipe), job.digest)
+    except Exception as error:
+        raise SweepError(f"{job} ended with {type(error).__name__}: {error}") from error
+
+
+def _failure(job: Job[Key], error: BaseException) -> SweepError:
+    if isinstance(error, SweepError):
+        return error
+    failed = SweepError(
+        f"{job} was not finished, {type(error).__name__}: {error}; what was finished is kept, and the same call with a "
+        "checkpoint and a new executor goes on from there"
+    )
+    failed.__cause__ = error
+    return failed
+
+
+def _cancel(running: dict[Future[bytes], Job[Key]]) -> None:
+    for future in running:
+        future.cancel()

@@ -1,0 +1,241 @@
+"""Train many seeds of a network at once, and many widths beside each other; what is finished survives a kill.
+
+Notation. A member is one run of a task from one seed: the seed's own ``torch.Generator`` draws its start and the order
+of its examples. A chunk is a number of members that train together under ``torch.func.vmap``, from their first step to
+their last. Chunks know nothing of each other, so any executor may train them anywhere, in any order, and memory follows
+the size of a chunk, not the number of seeds. Chapter: "Optimisation".
+
+Rounding is the one thing that chunks share: a product of matrices may add its terms in another order in a larger
+batch. Members of chunks of other sizes therefore agree to rounding (in float64 to about 1e-12 after hundreds of steps
+of a stable run), not always bit by bit; with the same chunks, on the same machine and threads, they agree bit by bit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from ..validation import check_bool, check_integer, shown
+from .checkpoints import Checkpoint
+from .fingerprints import fingerprint
+from .optimisers import SGD, Adam, Optimiser
+from .recipes import Keep, Recipe
+from .results import Ledger, Sweep, SweepError, from_bytes
+from .spreading import Job, spread
+from .stopping import Until
+from .tasks import Perceptron, Task, check_task
+
+__all__ = ["SGD", "Adam", "Perceptron", "Sweep", "SweepError", "Task", "Until", "sweep", "sweep_each"]
+
+Key = TypeVar("Key", bound=Hashable)
+Folder = str | os.PathLike[str]
+
+
+def sweep(
+    task: Task,
+    seeds: int | Sequence[int],
+    *,
+    optimiser: Optimiser | None = None,
+    steps: int = 1000,
+    batch: int | None = None,
+    until: Until | None = None,
+    keep: Keep = "parameters",
+    chunk: int = 64,
+    checkpoint: Folder | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> Sweep:
+    """Train one member of ``task`` for every seed.
+
+    Parameters
+    ----------
+    task
+        What is learned: a :class:`~fnequiv.optimization.tasks.Perceptron`, or any frozen dataclass with ``init``,
+        ``loss`` and ``data`` as :class:`~fnequiv.optimization.tasks.Task` says.
+    seeds
+        Different integers in 0 … 2⁶³ - 1, one a member; or how many, for 0, 1, ….
+    optimiser
+        :class:`~fnequiv.optimization.optimisers.SGD` (with momentum, if wanted) or
+        :class:`~fnequiv.optimization.optimisers.Adam`, the default, ``Adam(lr=1e-3)``.
+    steps
+        The most steps that a member takes, ≥ 0.
+    batch
+        Examples a step; every member goes through the data in an order of its own, a new one each epoch, and leaves
+        out what does not fill a batch. All examples at every step if left out.
+    until
+        When a member ends earlier; :class:`~fnequiv.optimization.stopping.Until`.
+    keep
+        ``"parameters"``, or ``"losses"`` if the parameters would need too much memory.
+    chunk
+        Members that train at once. Larger is faster while they fit the cache, and needs more memory.
+    checkpoint
+        A folder that keeps every finished chunk. The same call resumes from it, with other seeds, chunks or another
+        executor, too; a folder of another task, data, recipe or code is refused. Functions that ``task.loss`` calls
+        outside its own class are not seen as code.
+    executor
+        Any ``concurrent.futures.Executor``; it is left open. Processes have to be spawned, not forked:
+        ``ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))``, with ``OMP_NUM_THREADS=1`` in the
+        environment, so that they do not fight for the cores.
+    progress
+        Whether to show a bar.
+
+    Returns
+    -------
+    Sweep
+        In the order of the seeds. Divergence is a status of its member, never an error.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another type, or the task's parts are.
+    ValueError
+        If a number is below its range, seeds repeat, the task's data do not fit, ``batch`` exceeds them, ``keep`` is
+        unknown, or ``checkpoint`` belongs to another sweep or is damaged.
+    SweepError
+        If a chunk raised, a worker died, or a checkpoint could not be written. Its ``finished`` holds every member
+        that was finished, and the checkpoint holds them, too, where it could be written.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> xor = Perceptron((2, 3, 1), x, (x[:, :1] - x[:, 1:]).abs())
+    >>> found = sweep(xor, seeds=20, optimiser=Adam(lr=0.1), until=Until(loss=1e-3, patience=20), steps=2000)
+    >>> set(found.status) <= {"converged", "stopped"}, bool((found.status == "converged").any())
+    (True, True)
+    """
+    recipe = Recipe(optimiser or Adam(), steps, batch, until or Until(), keep)
+    try:
+        return _run({None: task}, {None: checkpoint}, seeds, recipe, chunk, executor, progress)[None]
+    except SweepError as error:
+        error.finished = error.finished[None]  # type: ignore[index]
+        raise
+
+
+def sweep_each(
+    tasks: Mapping[Key, Task],
+    seeds: int | Sequence[int],
+    *,
+    optimiser: Optimiser | None = None,
+    steps: int = 1000,
+    batch: int | None = None,
+    until: Until | None = None,
+    keep: Keep = "parameters",
+    chunk: int = 64,
+    checkpoint: Folder | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> dict[Key, Sweep]:
+    """Train several tasks, one for each width, say; chunks of all of them share the executor.
+
+    Parameters
+    ----------
+    tasks
+        By a name for each, such as its width.
+    checkpoint
+        A folder with one folder for each task, by ``str`` of its name.
+    seeds, optimiser, steps, batch, until, keep, chunk, executor, progress
+        As for :func:`sweep`, the same for all tasks.
+
+    Raises
+    ------
+    TypeError, ValueError, SweepError
+        As :func:`sweep`, or if there are no tasks or a name makes no folder.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.linspace(-1, 1, 9)[:, None]
+    >>> tasks = {width: Perceptron((1, width, 1), x, x.abs()) for width in (1, 16)}
+    >>> losses = {width: found.loss for width, found in sweep_each(tasks, 8, steps=200, optimiser=Adam(0.05)).items()}
+    >>> bool(losses[1].min() > losses[16].max())
+    True
+    """
+    if not isinstance(tasks, Mapping) or not tasks:
+        raise TypeError(f"tasks must be a mapping from names to tasks, got {shown(tasks)}: sweep takes one task")
+    recipe = Recipe(optimiser or Adam(), steps, batch, until or Until(), keep)
+    return _run(tasks, _folders(checkpoint, list(tasks)), seeds, recipe, chunk, executor, progress)
+
+
+def _run(
+    tasks: Mapping[Key, Task],
+    folders: Mapping[Key, Folder | None],
+    seeds: int | Sequence[int],
+    recipe: Recipe,
+    chunk: int,
+    executor: Executor | None,
+    progress: bool,
+) -> dict[Key, Sweep]:
+    """Bring every task to its end, from the checkpoints and by training."""
+    check_integer("chunk", chunk)
+    check_bool("progress", progress)
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, got {shown(executor)}")
+    wanted = _seeds(seeds)
+    for task in tasks.values():
+        check_task(task, wanted[0])
+        _check_batch(recipe.batch, task)
+    stores = {key: Checkpoint(folder, fingerprint(tasks[key], recipe)) for key, folder in folders.items() if folder}
+    ledgers = {key: Ledger(wanted) for key in tasks}
+    with tqdm(total=len(tasks) * len(wanted), desc="members", disable=not progress) as bar:
+        for key, store in stores.items():
+            for part in store.finished():
+                bar.update(ledgers[key].add(part))
+        jobs = [
+            Job(key, tasks[key], ledger.missing()[first : first + chunk], stores[key].digest if key in stores else "")
+            for key, ledger in ledgers.items()
+            for first in range(0, len(ledger.missing()), chunk)
+        ]
+        try:
+            with closing(spread(jobs, recipe, executor)) as results:
+                for job, content in results:
+                    bar.update(ledgers[job.key].add(from_bytes(content)[0]))
+                    if job.key in stores:
+                        _keep(stores[job.key], job, content)
+        except SweepError as error:
+            error.finished = {key: ledger.sweep() for key, ledger in ledgers.items()}
+            raise
+    return {key: ledger.sweep() for key, ledger in ledgers.items()}
+
+
+def _keep(store: Checkpoint, job: Job[Key], content: bytes) -> None:
+    try:
+        store.write(job.name, content)
+    except OSError as error:
+        raise SweepError(
+            f"the checkpoint of {job} could not be written, {error}: make room, and the same call goes on; what was "
+            "finished is in this error's .finished, and what was written before is in the checkpoint"
+        ) from error
+
+
+def _check_batch(batch: int | None, task: Task) -> None:
+    n = len(task.data[0]) if task.data else 0
+    if batch is not None and batch > n:
+        raise ValueError(f"batch must be at most the number of examples, {n}, got {batch}: leave it out for all")
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    try:
+        each = iter(seeds)  # type: ignore[arg-type]
+    except TypeError:  # how many
+        return list(range(check_integer("seeds", seeds)))
+    found = [check_integer("seed", seed, minimum=0) for seed in each]
+    if not found or len(set(found)) < len(found) or max(found) >= 2**63:
+        raise ValueError(f"seeds must be different integers below 2**63, at least one, got {shown(seeds)}")
+    return found
+
+
+def _folders(checkpoint: Folder | None, keys: Sequence[Key]) -> dict[Key, Folder | None]:
+    if checkpoint is None:
+        return dict.fromkeys(keys)
+    names = [str(key) for key in keys]
+    for name in names:
+        if name != Path(name).name or names.count(name) > 1:
+            raise ValueError(f"names of tasks must make one folder each for a checkpoint, got {shown(name)}")
+    return {key: Path(checkpoint) / name for key, name in zip(keys, names, strict=True)}
