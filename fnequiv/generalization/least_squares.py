@@ -4,7 +4,8 @@ Notation. f*(x) = E[Y | X = x] is the regression function, E(f) = E (f(X) - f*(X
 (1/n) Σ (f(X_i) - Y_i)² over the class F, N = N(F, ε, ‖·‖_∞).
 
 **Theorem (bounded responses).** Let |Y| ≤ M and |f| ≤ M for all f of F (clip the networks: that moves no two of them
-apart). Then for every ε > 0, with probability at least 1 - η, if f* lies in F (*realizable*)
+apart; clip the centres too: each comes nearer to every f). Then for every ε > 0, with probability at least 1 - η, if f*
+lies in F (*realizable*)
 
     E(f̂) ≤ 12 M ε + 16 M² (ln N + ln(1/η)) / n,
 
@@ -140,7 +141,7 @@ def schmidt_hieber_bound(
     def sampling(nats: Array, sizes: Array) -> Array:
         return factor * m**2 * (18 * np.maximum(nats, _LEAST_COVER) + 72) / (sizes * share)
 
-    return _least(log_cover, n, factor * 32 * m, sampling, m, factor * gap)
+    return _least(log_cover, n, factor * 32 * m, sampling, 1.0, factor * gap)  # the lemma holds for ε up to 1
 
 
 def _gap(approximation: float) -> float:

@@ -135,7 +135,7 @@ def sample_size(
             return np.where(rest > 0, (nats + confidence) / (2 * (rest / m) ** 2), np.inf)
 
     value, _, _ = least(log_cover, needed, goal / (2 * slope), 1)
-    return int(np.ceil(value[0]))
+    return 1 if goal >= m else int(np.ceil(value[0]))  # |R - R_n| never exceeds M
 
 
 __all__ = ["LogCover", "UniformBound", "sample_size", "uniform_bound"]

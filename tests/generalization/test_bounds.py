@@ -102,6 +102,16 @@ def test_the_lemma_of_schmidt_hieber_as_it_is_printed():
     assert tiny.value == pytest.approx(4 * ((18 * math.log(3) + 72) / n + 32 * tiny.eps), rel=1e-12)
 
 
+def test_the_radius_of_schmidt_hieber_stays_where_the_lemma_holds():
+    assert least_squares_bound(smooth, 1, bound=100.0).eps > 1
+    assert schmidt_hieber_bound(smooth, 1, bound=100.0).eps <= 1
+
+
+def test_a_target_that_always_holds_needs_one_sample():
+    assert uniform_bound(smooth, 1, loss_range=2).value == 2
+    assert sample_size(smooth, 2.0, loss_range=2) == 1 < sample_size(smooth, 1.99, loss_range=2)
+
+
 @pytest.mark.parametrize("target", [0.5, 0.1, 0.01])
 def test_the_sample_size_is_the_least(target):
     n = sample_size(smooth, target)
