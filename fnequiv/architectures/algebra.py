@@ -120,11 +120,18 @@ def _product(one: list[Term], two: list[Term], summed: set[int], structure: Stru
 def summed(value: Value, axes: Collection[int], structure: Structure, *, keep: bool = False) -> Value:
     """Return the sum over some axes: factors that belong to them cancel or are held at 1."""
     gone = [k for axis in axes for k in range(*value.spans[axis])]
+    use(value, structure, axes)
     value = without_factors(value, gone, structure)
     value = independent(value, gone, structure)
     kept = [k for k in range(len(value.legs)) if k not in gone]
     groups = [0 if axis in axes else n for axis, n in enumerate(value.groups) if keep or axis not in axes]
     return replace(with_axes(value, kept), groups=tuple(groups))
+
+
+def use(value: Value, structure: Structure, axes: Collection[int] = ()) -> None:
+    """Note that an operator does something apart for each place of all axes but ``axes``."""
+    gone = {k for axis in axes for k in range(*value.spans[axis])}
+    structure.used += [leg.units for k, leg in enumerate(value.legs) if k not in gone and leg.units is not None]
 
 
 def without_factors(value: Value, legs: Collection[int], structure: Structure) -> Value:

@@ -85,6 +85,8 @@ def capture(model: nn.Module, example_inputs: object) -> Captured:
         for spec in program.graph_signature.input_specs
         if spec.kind == InputKind.CONSTANT_TENSOR and spec.target in program.constants
     }
+    state = model.state_dict()
+    written |= {leaf: state[own[0]] for leaf, own in names.items() if not state[own[0]].is_floating_point()}
     return Captured(tuple(program.graph.nodes), names, twin, strange, written)
 
 

@@ -9,10 +9,13 @@ Theorem: one-dimensional Weisfeiler-Leman refinement (McKay and Piperno, 2014). 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from .structure import Ids, Structure
 
@@ -41,7 +44,10 @@ class Edges:
 def edges_of(structure: Structure) -> Edges:
     """Return the relations with repeated pairs left out."""
     ones, twos, kinds = [], [], []
+    idle = _idle(structure)
     for r, (one, two) in enumerate(structure.relations):
+        kept = ~(idle[one] | idle[two])
+        one, two = one[kept], two[kept]
         pairs = np.unique(one * structure.count + two)
         ones.append(pairs // structure.count)
         twos.append(pairs % structure.count)
@@ -49,6 +55,36 @@ def edges_of(structure: Structure) -> Edges:
     if not ones:
         return Edges(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
     return Edges(np.concatenate(ones), np.concatenate(twos), np.concatenate(kinds))
+
+
+def _idle(structure: Structure) -> npt.NDArray[np.bool_]:
+    """Return which units a view alone has made, and nothing asks for: they meet only others of their kind."""
+    owner = np.full(structure.count, -1, dtype=np.int64)
+    for k, (_, units) in enumerate(structure.splits):
+        owner[units.ravel()] = k
+    asked = np.zeros(structure.count, dtype=bool)
+    for units in (*structure.used, *(units for units, _ in structure.marks)):
+        asked[units.ravel()] = True
+    own = {r for r, _ in structure.splits}
+    links = [np.zeros((2, 0), dtype=np.int64)]
+    for r, (one, two) in enumerate(structure.relations):
+        if r not in own:
+            a, b = owner[one], owner[two]
+            asked[one[b < 0]] = asked[two[a < 0]] = True
+            links.append(np.unique(np.stack([a, b])[:, (a >= 0) & (b >= 0)], axis=1))
+    one, two = np.concatenate(links, axis=1)
+    count = len(structure.splits)
+    graph = coo_matrix((np.ones(len(one), dtype=bool), (one, two)), shape=(count, count))
+    sets = connected_components(graph, directed=False)[1] if count else np.zeros(0, dtype=np.int64)
+    used = np.zeros(count, dtype=bool)
+    while True:
+        found = np.array([asked[units.ravel()].any() for _, units in structure.splits], dtype=bool)
+        found = np.isin(sets, sets[found])
+        if (found == used).all():
+            return (owner >= 0) & ~np.append(used, True)[owner]
+        used = found
+        for r, _ in itertools.compress(structure.splits, used):
+            asked[structure.relations[r][0]] = True
 
 
 def refined(count: int, marks: list[tuple[Ids, Ids]], edges: Edges) -> Ids:

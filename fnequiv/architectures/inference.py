@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from .capture import Captured
 from .entering import Parameter, enter
 from .laying import lay
 from .reading import UnreadableError
-from .rules import Call, apply_rule, operator_name
+from .rules import Call, apply_rule, constant, operator_name
 from .scaling import Scales
 from .solving import Solution, solve
 from .structure import Ids, Structure
@@ -102,7 +101,8 @@ def walk(captured: Captured, structure: Structure) -> list[Parameter]:
             if not isinstance(tensor, torch.Tensor):
                 values[node] = tensor
             elif names is None or not tensor.dim() or strange & set(names) or not tensor.is_floating_point():
-                values[node] = replace(plain(tensor.shape), content=captured.constants.get(node.name))
+                content = captured.constants.get(node.name)
+                values[node] = plain(tensor.shape) if content is None else constant(content, structure)
             else:
                 if names not in entered:
                     entered[names] = enter(names, node, captured, structure)

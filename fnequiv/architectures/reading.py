@@ -9,7 +9,7 @@ Theorem: as in :mod:`fnequiv.architectures.solving`. Chapter: "Architectures".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -98,7 +98,8 @@ def _read(start: int, stop: int, units: Ids, resolved: list[Resolved], solution:
             lines.setdefault(top, np.empty(len(here), dtype=np.int64))[chosen] = places
     counted = {top: digits(places) for top, places in lines.items()}
     if any(each is None for each in counted.values()):
-        raise UnreadableError(list(lines))
+        step = max(solution.families[top].size for top in lines)
+        return _halved(start, stop, step, lambda a, b: _read(a, b, units, resolved, solution, still), list(lines))
     sizes = common_sizes([[size for size, _ in each] for each in counted.values() if each is not None])
     strides = {top: _cut(each or [], sizes) for top, each in counted.items()}
     if any(each is None for each in strides.values()):
@@ -119,6 +120,20 @@ def _read(start: int, stop: int, units: Ids, resolved: list[Resolved], solution:
         view, box = part.within(segment.sizes)
         found.append(replace(segment, view=view, box=box))
     return found
+
+
+def _halved(
+    start: int, stop: int, step: int, read: Callable[[int, int], list[Segment]], families: list[int]
+) -> list[Segment]:
+    """Return the segments of a stretch that has to be cut once more: the longest that can be read comes first."""
+    for middle in range(stop - step, start, -step):
+        if middle - start > step * _FEW**4:
+            continue
+        try:
+            return [*read(start, middle), *read(middle, stop)]
+        except UnreadableError:
+            continue
+    raise UnreadableError(families)
 
 
 def _segment(

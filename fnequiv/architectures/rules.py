@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from .algebra import frozen
 from .capture import where
 from .structure import Structure
-from .values import Value, plain
+from .values import Leg, Value, plain
 
 RULES: dict[str, Callable[..., Any]] = {}
 _ROOMS = ("elementwise", "shaping", "linear", "normalising", "recurrent")
@@ -96,9 +97,8 @@ def apply_rule(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         value = plain(call.shape)
         return replace(value, legs=tuple(replace(leg, constant=True) for leg in value.legs))
     operands = list(values_in((args, kwargs)))
-    if not any(leg.units is not None for value in operands for leg in value.legs) and not any(
-        value.terms for value in operands
-    ):
+    moved = any(value.terms or any(leg.units is not None for leg in value.legs) for value in operands)
+    if not moved or all(value.content is not None for value in operands):
         return _folded(call, operands, args, kwargs)  # nothing here can move
     known = _keeps_shifts(name, args)
     if not known:
@@ -119,8 +119,29 @@ def _folded(call: Call, operands: list[Value], args: tuple[Any, ...], kwargs: di
     small = isinstance(found, Value) and math.prod(found.shape) <= _FEW
     if small and all(value.content is not None for value in operands):
         run = torch.fx.node.map_aggregate((args, kwargs), lambda v: v.content if isinstance(v, Value) else v)
-        return replace(found, content=call.node.target(*run[0], **run[1]))  # type: ignore[operator]
+        return constant(call.node.target(*run[0], **run[1]), call.structure)  # type: ignore[operator]
     return found
+
+
+def constant(content: torch.Tensor, structure: Structure) -> Value:
+    """Return a tensor with known entries: places of an axis where they are equal may be exchanged."""
+    value = replace(plain(content.shape), content=content)
+    if content.is_meta or content.numel() > _FEW or content.is_complex():
+        return value
+    legs = []
+    for axis, size in enumerate(content.shape):
+        rows = content.movedim(axis, 0).reshape(size, -1)
+        kinds = torch.unique(rows, dim=0, return_inverse=True)[1].numpy() if rows.numel() else np.arange(size)
+        count = int(kinds.max(initial=0)) + 1
+        line = [size if k == axis else 1 for k in range(content.dim())]
+        if 1 < count < size:
+            units = structure.fresh(tuple(line))
+            for kind in range(count):
+                structure.mark(units.ravel()[kinds == kind])
+            legs.append(Leg(size, units))
+        else:
+            legs.append(Leg(size, None, count == 1 < size))
+    return replace(value, legs=tuple(legs))
 
 
 def _keeps_shifts(name: str, args: tuple[Any, ...]) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from .algebra import added, aligned, contracted, frozen, held, multiplied, summed, without_shifts
+from .algebra import added, aligned, contracted, frozen, held, multiplied, summed, use, without_shifts
 from .rules import Call, froze, rule
 from .structure import Ids, Structure
 from .values import Leg, Value, cut, permute, plain, with_axes
@@ -158,6 +158,16 @@ def weight_norm(call: Call, direction: Value, size: Value, dim: int = 0) -> Any:
     return (out, call.result()[1]) if isinstance(several, (tuple, list)) else out
 
 
+@rule("im2col")
+def unfolded(call: Call, value: Value, *args: Any) -> Value:
+    """Patches: the places of a channel, one after the other, for each patch."""
+    structure, rank = call.structure, len(value.groups)
+    value = summed(frozen(value, structure, range(rank - 2, rank)), range(rank - 2, rank), structure)
+    *batch, rows, patches = call.shape
+    out = on_plain(value, (), (rows // value.shape[-1], patches))
+    return replace(out, groups=(*out.groups[: len(batch)], out.groups[-3] + 1, 1))
+
+
 @rule("embedding")
 def embedding(call: Call, weight: Value, index: Value, *args: Any, **kwargs: Any) -> Value:
     """Rows of a table: its rows are read one by one."""
@@ -251,6 +261,7 @@ def attention(call: Call, q: Value, k: Value, v: Value, mask: Value | None = Non
         scores = frozen(scores, structure, range(len(scores.groups) - 2, len(scores.groups)))
     if mask is not None:
         scores = added([held(scores, structure), held(mask, structure)], structure)
+    use(scores, structure, [len(scores.groups) - 1])
     structure.absorbed.append((None, tuple(ids for ids, axis in scores.scores if axis == -1)))
     structure.felt.extend(ids for ids, axis in scores.scores if axis != -1)
     return mixed(replace(held(scores, structure), scores=(), convex=True), v, structure)
@@ -279,9 +290,9 @@ def symmetric(call: Call, value: Value, *args: Any, **kwargs: Any) -> Any:
         from .rules_elementwise import plus
 
         return plus(call, value, args[0])
-    if name.startswith(("arg", "median")) or (name in ("max", "min") and args):
+    if name.startswith("arg") or (name in ("max", "min", "median") and args):
         axes = axes_of(value, args[0] if args else None)
-        if not (name in ("max", "min") and _unread(call)):
+        if name.startswith("arg") or not _unread(call):
             value = frozen(value, structure, axes)
     else:
         first = 1 if name in ("norm", "linalg_vector_norm") else 0

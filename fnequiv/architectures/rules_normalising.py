@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .algebra import added, frozen, held, multiplied
+from .algebra import added, frozen, held, multiplied, use
 from .rules import Call, froze, rule
 from .rules_linear import on_plain
 from .structure import Structure
@@ -45,6 +45,7 @@ def batch_norm(call: Call, value: Value, weight: Value | None, bias: Value | Non
     if own and name == "batch_norm":
         return froze(call, [v for v in (value, weight, bias) if v is not None], "BatchNorm over its batch")
     if own:
+        use(value, structure, range(2, rank))
         value = held(frozen_places(value, range(2, rank), structure), structure, sign=False)
         value = replace(value, terms=tuple(replace(t, scale=0) for t in value.terms if t.sign))
     else:
@@ -71,6 +72,7 @@ def layer_norm(call: Call, value: Value, sizes: Sequence[int], weight: Value | N
     """A norm over the last axes."""
     structure, rank = call.structure, len(value.groups)
     rms = "rms" in str(call.node.target)
+    use(value, structure, range(rank - len(sizes), rank))
     structure.pointwise += [leg.units for leg in value.legs if leg.units is not None]
     value = held(value, structure, sign=not rms)
     value = replace(value, terms=tuple(replace(t, scale=0) for t in value.terms if t.sign))
@@ -91,6 +93,7 @@ def group_norm(call: Call, value: Value, groups: int, weight: Value | None = Non
         split = reshape(value, (shape[0], groups, shape[1] // groups, *shape[2:]), structure)
         value = replace(split, groups=(split.groups[0], split.groups[1] + split.groups[2], *split.groups[3:]))
     structure.pointwise += [leg.units for leg in value.legs if leg.units is not None]
+    use(value, structure)
     alone = groups == shape[1]  # an InstanceNorm: odd in each channel
     value = held(value, structure, sign=not alone)
     value = replace(value, terms=tuple(replace(t, scale=0) for t in value.terms if t.sign))
@@ -102,6 +105,7 @@ def group_norm(call: Call, value: Value, groups: int, weight: Value | None = Non
 def softmax(call: Call, value: Value, *args: Any, **kwargs: Any) -> Value:
     """A softmax: whatever the order of its places, and of no other symmetry."""
     structure, dim = call.structure, args[0] - len(value.groups) if args and args[0] >= 0 else (args or [-1])[0]
+    use(value, structure, [dim % len(value.groups)])
     structure.pointwise += [leg.units for leg in value.legs if leg.units is not None]
     structure.absorbed.append((None, tuple(ids for ids, axis in value.scores if axis == dim)))
     structure.felt.extend(ids for ids, axis in value.scores if axis != dim)

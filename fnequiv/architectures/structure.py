@@ -163,6 +163,8 @@ class Structure:
     colours: int = 0
     marks: list[tuple[Ids, Ids]] = field(default_factory=list)
     relations: list[tuple[Ids, Ids]] = field(default_factory=list)
+    splits: list[tuple[int, Ids]] = field(default_factory=list)  # a relation to units that a view alone has made
+    used: list[Ids] = field(default_factory=list)  # units that index what an operator does apart
     pointwise: list[Ids] = field(default_factory=list)  # units whose own coordinates matter: no mixing of them
     variables: Variables = field(default_factory=Variables)
     absorbed: list[tuple[int | None, tuple[Ids, ...]]] = field(default_factory=list)  # by a bias (its first unit), ...

@@ -103,6 +103,7 @@ def split_leg(value: Value, k: int, sizes: tuple[int, int], structure: Structure
     parents = None
     if units is not None:
         parents = structure.fresh((*units.shape[: k + 1], 1, *units.shape[k + 2 :]))
+        structure.splits.append((len(structure.relations), parents))
         structure.relate(units, parents)
         structure.pointwise.append(parents)
     pair = (Leg(a, parents, leg.constant), Leg(b, units, leg.constant))

@@ -59,7 +59,7 @@ class Sheet:
     def piece(self, name: str, shape: tuple[int, ...], box: Sequence[Segment], *, whole: bool,
               view: Sequence[tuple[int, ...]] | None = None) -> None:  # fmt: skip
         """Write one box of a tensor, cut in a view of it."""
-        draft = _Draft()
+        draft = _Draft(self.solution)
         for segment in box:
             draft.add(segment)
         draft.split()
@@ -116,9 +116,11 @@ class Sheet:
 class _Draft:
     """A piece in the making: its sizes, what lies on each, and the first of three sizes read as a diagonal."""
 
+    solution: Solution
     sizes: list[int] = field(default_factory=list)
     slots: list[tuple[int, int, int, tuple[Resolved, ...]]] = field(default_factory=list)  # size, family, repeat, ...
     diagonal: int | None = None
+    crossed: bool = False  # whether the three sizes are turned about
 
     def add(self, segment: Segment) -> None:
         """Add the digits of a segment."""
@@ -129,6 +131,8 @@ class _Draft:
             self.slots.append((len(self.sizes) - 1, _single(segment.factors[-1][0]), 1, segment.factors[-1]))
         elif any(len(_on(segment, k)) > 1 for k in range(len(segment.sizes))):
             self._block_diagonal(segment)
+        elif list(segment.strides.values()) == [(1, segment.sizes[0])]:
+            self._crossed(segment)
         else:
             self._plain(segment)
 
@@ -147,6 +151,18 @@ class _Draft:
                 self.slots[-1] = (axis, family, repeat * size, factors)
             else:
                 self.sizes.append(size)
+
+    def _crossed(self, segment: Segment) -> None:
+        """Add digits (n, g) of a family whose units lie within g others: turned about, and read as a diagonal."""
+        family = next(iter(segment.strides))
+        parents = self.solution.families[family].parents
+        n, g = segment.sizes
+        if self.diagonal is not None or len(parents) != 1 or self.solution.families[parents[0]].size != g:
+            raise UnreadableError([family])
+        k = len(self.sizes)
+        self.sizes += [n, 1, g]
+        self.diagonal, self.crossed = k, True
+        self.slots += [(k + 2, parents[0], 1, ()), (k, family, 1, segment.factors[family])]
 
     def _block_diagonal(self, segment: Segment) -> None:
         """Add digits (g, m, n) of which two families share the first; one of them may have no other."""
@@ -196,8 +212,8 @@ class _Draft:
             return None, {k: k for k in range(len(self.sizes))}
         k = self.diagonal
         rest = [j for j in range(len(self.sizes)) if not k <= j < k + 3]
-        order = (k, k + 1, k + 2, *rest)
-        place = {k: 0, k + 2: 1} | {j: n + 2 for n, j in enumerate(rest)}
+        order = (k + 2, k + 1, k, *rest) if self.crossed else (k, k + 1, k + 2, *rest)
+        place = {order[0]: 0, order[2]: 1} | {j: n + 2 for n, j in enumerate(rest)}
         return (order if order != tuple(range(len(order))) else None), place
 
 
