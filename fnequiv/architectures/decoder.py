@@ -15,7 +15,7 @@ product is linear in u_i: the row of W_up may be multiplied by any number but ze
 **A tied head** reads units with the embedding's numbers: the last norm's units have the stream's signs, and γ of the
 last norm is only moved. **What is more**, and not a symmetry of units: the mean of squares does not change under a
 rotation of the stream, n(n-1)/2 dimensions, if the layers behind the norms undo it; a tied head forbids it. Nothing
-else: tests compare with the rank of the Jacobian.
+else, with more than n ≥ 3 tokens in the vocabulary: tests compare with the rank of the Jacobian.
 
 Theorem: Proposition 1 of Shen (2024), for attention and residual blocks as its section 4 does. Chapter:
 "Attention".

@@ -25,11 +25,12 @@ the embedding may exchange a constant, n - 1 more. With the norm last (3) holds 
 are not in (2), and the embedding may be mapped by 1 + (1, …, 1)ᵀw for any w, which leaves n dimensions, and shifted and
 exchange a constant with positions, 2n. One block with the norm last has one dimension more: rotations on both sides of
 its first norm make good a change of γ that keeps the singular values of diag γ on the vectors of sum 0. A tied head
-forbids what moves the embedding or the last norm. One sign common to the whole stream is a symmetry as well. Tests hold
-the Jacobian's rank to exactly these dimensions. The mask plays no part in any of it.
+forbids what moves the embedding or the last norm. One sign common to the whole stream is a symmetry as well. The mask
+plays no part in any of it. Tests hold the Jacobian's rank to exactly these dimensions, for n ≥ 3, at least two tokens,
+and h ≥ 2: a single head behind a norm has d_v = n, and one dimension of GL(n) is made of (2) and (3). With the norm
+last, inputs and tokens together have to be more than n, or the first attention does not see all of its columns.
 
-Theorem: Proposition 1 of Shen (2024), for attention and residual blocks as its section 4 does. Chapter:
-"Attention".
+Theorem: Proposition 1 of Shen (2024), section 4. Chapter: "Attention".
 """
 
 from __future__ import annotations

@@ -201,7 +201,11 @@ class SymmetrySpec:
         return math.fsum(block.log_order() for block in self.blocks)
 
     def continuous_dimension(self) -> int:
-        """Return the dimension of the group's continuous part: free scales, and what blocks say of ``mixing``."""
+        """Return the dimension of the group's continuous part: free scales, and what blocks say of ``mixing``.
+
+        Where units outnumber what they read or what reads them, a mixing may leave all weights in place: then fewer
+        parameters are redundant than this counts.
+        """
         return sum(block.size for block in self.blocks if block.scales) + sum(block.mixing for block in self.blocks)
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:

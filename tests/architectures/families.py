@@ -103,7 +103,9 @@ FAMILIES = {
 
 SMALL = {"width": 4, "heads": 2, "hidden": 3, "length": 3}
 FAMILIES |= {
+    "wide attention": Family(Attention, attention, (3, 1), {"keys": 5, "values": 2}, (2, 4, 3)),
     "transformer": Family(Transformer, transformer, (2, 3), SMALL, (3, 3, 2)),
+    "transformer, one head": Family(Transformer, transformer, (2, 3), SMALL | {"heads": 1}, (3, 3, 2)),
     "transformer, no biases": Family(Transformer, transformer, (2, 3), SMALL | {"bias": False}, (3, 3, 2)),
     "transformer, causal": Family(Transformer, transformer, (2, 3), SMALL | {"causal": True, "depth": 2}, (3, 3, 2)),
     "transformer, norm last": Family(

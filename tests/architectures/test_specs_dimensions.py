@@ -30,6 +30,8 @@ BEYOND = {
     "residual perceptron, used twice": 0,
     # A LayerNorm's bias; rows that read a norm; columns (and biases) that write to one; turns of the stream; exchanges.
     "transformer": 3 * 4 + (12 + 3 + 3) + (2 + 1 + 3 + 5 + 4) + 3 + 3,
+    # d_v = n exceeds what a norm lets through: u wᵀ of GL(n) is a sum of rows that read and columns that write.
+    "transformer, one head": 3 * 4 + (12 + 3 + 3) + (2 + 1 + 3 + 5 + 4) + 3 + 3 - 1,
     "transformer, no biases": (12 + 3 + 3) + (2 + 3 + 4 + 3) + 3,
     "transformer, causal": 5 * 4 + (2 * (12 + 3) + 3) + (2 + 1 + 3 + 2 * (5 + 4)) + 3 + 3,
     "transformer, vocabulary": 3 * 4 + (12 + 3 + 3) + (5 + 3 + 5 + 4) + 3 + 3,
@@ -38,6 +40,7 @@ BEYOND = {
     "transformer, norm last, one block": 2 * 4 + (3 + 3) + (5 + 4) + 4 + 2 * 4 + 1,
     "transformer, norm last, no biases": (3 + 12 + 3 + 3) + 2 * (4 + 3) + 4,
     "transformer, norm last, tied": 3 * 4 + (3 + 12 + 3) + 2 * (5 + 4) + 4,
+    "wide attention": -(5 - 3) * (5 - 3 - 1),  # the G that keep 5 x 4 queries and 5 x 3 keys
     "decoder": 6,  # turns of the stream
     "decoder, no positions": 6,
     "decoder, multi-query": 15,
