@@ -13,8 +13,9 @@ from starts import SCHEMES, all_copies, flat, split, spread, tie, zoo
 from fnequiv.optimization import sampling
 from fnequiv.optimization.cubes import log_start_probability
 from fnequiv.optimization.membership import union
+from fnequiv.optimization.rare import RareEstimate, estimate_rare
 from fnequiv.optimization.rows import Network, delta_min, read
-from fnequiv.optimization.sampling import estimate_rare, monte_carlo
+from fnequiv.optimization.sampling import monte_carlo
 from fnequiv.optimization.schemes import draw, get
 
 
@@ -188,14 +189,14 @@ def test_an_impossible_start_has_no_estimate():
     params = spread((1, 2, 1), "pytorch", np.random.default_rng(0))
     params["0.bias"] = torch.tensor([0.9, 0.9], dtype=torch.float64)
     found = estimate_rare(params, "xavier_normal", 100, np.random.default_rng(0), delta=0.1)
-    assert found == sampling.RareEstimate(-math.inf, math.inf, -math.inf, math.inf, 0, 100)
+    assert found == RareEstimate(-math.inf, math.inf, -math.inf, math.inf, 0, 100)
     assert log_start_probability(params, "xavier_normal", delta=0.1).log_value == -math.inf
 
 
 def test_chunks_change_no_expectation_and_are_repeatable(monkeypatch, capsys):
     params, scheme = spread((1, 2, 1), "pytorch", np.random.default_rng(0)), get("pytorch")
     exact = math.exp(log_start_probability(params, scheme).log_value)
-    monkeypatch.setattr(sampling, "_ENTRIES", 1000)
+    monkeypatch.setattr(sampling, "ENTRIES", 1000)
     first, second = (monte_carlo(params, scheme, 5001, np.random.default_rng(3), progress=True) for _ in range(2))
     assert first == second
     assert first.low < exact < first.high
