@@ -14,9 +14,12 @@ cannot take up a shift that grows from step to step. The stem's bias alone is fr
 
 Tests compare with the rank of the Jacobian: for at least n inputs and outputs nothing else is free. With fewer, blocks
 at the ends read or write directions that hold nothing or that nobody reads.
+Besides, there is a discrete symmetry that no specification holds: where σ(z) - σ(-z) = c z (ReLU, GELU, SiLU, softplus)
+and blocks are not shared, an inner unit with row u, bias a and column v may be flipped, (u, a, v) ↦ (-u, -a, v), if the
+stream before its block is (1 + c v uᵀ) s + c a v in place of s.
 
 Theorem: Proposition 1 and Examples 1-3 of Shen (2024), for residual blocks as its section 4 does. Chapter:
-"Convolutional networks".
+"Residual networks".
 """
 
 from __future__ import annotations
