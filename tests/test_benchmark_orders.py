@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch.func import functional_call
 
+from fnequiv.architectures.specs import decoder, resnet
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -37,6 +39,22 @@ def test_small_ones_by_hand():
     found = tally(DenseNet((1,), growth=2, stem=3, factor=2))
     assert found.log_order() == pytest.approx(math.log(6 * 24 * 2 * 2 ** (3 + 4 + 2)))
     assert found.rescaled == 3 + 3 + 3 + 4 + 4 + 2 + 5
+
+
+def test_the_counts_are_those_of_the_hand_written_specifications():
+    from benchmarks._models import Llama, ResNet
+    from benchmarks._orders import tally
+
+    widths = (64, 128, 256, 512)
+    pairs = [
+        (ResNet((2, 2, 2, 2)), resnet(widths, (2, 2, 2, 2), 3, 1000, large=True)),
+        (ResNet((3, 4, 6, 3), bottleneck=True), resnet(widths, (3, 4, 6, 3), 3, 1000, bottleneck=True, large=True)),
+        (Llama(2, 16, 4, 2, 20, 17), decoder(17, width=16, heads=4, groups=2, hidden=20, depth=2)),
+    ]
+    for config, spec in pairs:
+        found = tally(config)
+        assert found.log_order() == pytest.approx(spec.log_order(), rel=1e-14)
+        assert found.rescaled + found.mixing == spec.continuous_dimension()
 
 
 def test_what_is_unknown_has_no_tally():
@@ -101,3 +119,47 @@ def test_the_rotations_are_counted():
     from benchmarks._orders import rotations
 
     assert [rotations(config) for config in (Llama(width=3), ViT(width=3), GPT2(), BERT())] == [3, 1, 0, 0]
+
+
+TWINS = ("ResNet-18", "ResNet-50", "ResNeXt-50 32x4d", "VGG-16", "MobileNetV2", "DenseNet-121", "ViT-B/16",
+         "GPT-2 small", "BERT-base", "Llama-like 1.1B")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_traced_twin_has_the_group_counted_by_hand(name):
+    from benchmarks._models import CATALOGUE
+    from benchmarks.architectures import traced
+
+    assert tuple(entry.name for entry in CATALOGUE) == TWINS
+    spec, _ = traced(next(entry.twin for entry in CATALOGUE if entry.name == name), seed=0)
+    assert not spec.notes
+
+
+@pytest.mark.parametrize("part", ["flipped", "rescaled", "mixing"])
+def test_another_count_fails_the_benchmark(monkeypatch, part):
+    from benchmarks import architectures
+    from benchmarks._models import ResNet
+    from benchmarks._orders import tally
+
+    config = ResNet((1,), (3,), image=32, classes=5)
+    found, _ = architectures.traced(config)
+    other = tally(config)
+    setattr(other, part, getattr(other, part) + 1)
+    monkeypatch.setattr(architectures, "tally", lambda _: other)
+    with pytest.raises(ValueError, match="traced log order"):
+        architectures.traced(config)
+    assert found.log_order() == pytest.approx(tally(config).log_order())
+
+
+def test_a_line_of_the_table_says_what_was_found():
+    from benchmarks._models import Entry, ResNet
+    from benchmarks.architectures import line, row
+
+    config = ResNet((1,), (3,), image=32, classes=5)
+    parameters = 3 * 3 * 49 + 2 * 3 * 3 * 9 + 6 * 3 + 3 * 5 + 5
+    found = line(row(Entry("small", config, parameters, config)))
+    nats = math.log(6 * 6 * 2**9)
+    assert f"{nats:,.0f} " in found
+    assert f"{nats / math.log(2):,.0f} " in found
+    assert f"{nats / (parameters * 16 * math.log(2)):8.4%}" in found
+    assert f"{15 / parameters:8.3%}" in found
