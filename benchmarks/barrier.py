@@ -31,6 +31,7 @@ from benchmarks._planted import ACTIVATIONS, Architecture, Params, perceptron
 from fnequiv.equivalence import mlp
 from fnequiv.equivalence.actions import apply
 from fnequiv.equivalence.alignment import align, align_activations
+from fnequiv.optimization import connectivity
 from fnequiv.symmetry.blocks import Kind
 
 PAIRS = 10
@@ -60,16 +61,13 @@ def train(widths: tuple[int, ...], activation: str, seed: int, data: Data, steps
     return {name: tensor.detach() for name, tensor in params.items()}
 
 
-@torch.no_grad()
 def barrier(a: Mapping[str, torch.Tensor], b: Params, activation: str, data: Data) -> float:
     """Return max over t of L((1-t) a + t b) - (1-t) L(a) - t L(b), at least 0."""
-    shares = torch.linspace(0, 1, POINTS)
-    losses = []
-    for t in shares:
-        between = {name: torch.lerp(a[name], b[name], t) for name in b}
-        losses.append(torch.nn.functional.cross_entropy(mlp.forward(between, data[0], activation), data[1]))
-    line = torch.stack(losses)
-    return float((line - torch.lerp(line[0], line[-1], shares)).max())
+
+    def loss(params: Params) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(mlp.forward(params, data[0], activation), data[1])
+
+    return connectivity.barrier(a, b, loss, points=POINTS)
 
 
 @torch.no_grad()

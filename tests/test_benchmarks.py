@@ -26,11 +26,13 @@ def benchmarks_importable(monkeypatch):
 
 def test_the_smoke_sizes_run_and_absent_peers_are_named():
     environment = {name: value for name, value in os.environ.items() if name != "GIT_RE_BASIN_PYTORCH"}
-    command = [sys.executable, "-m", "benchmarks", "--smoke", "recovery", "deciding", "verdicts", "barrier", "resnet18"]
+    names = ["recovery", "deciding", "verdicts", "barrier", "resnet18", "teacher"]
+    command = [sys.executable, "-m", "benchmarks", "--smoke", *names]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("absent: git-re-basin-pytorch (clone ") == 4
     assert ", 0 wrong" in done.stdout
+    assert "30 runs a row" in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["permutation", "signed", "scaled"])
