@@ -1,7 +1,6 @@
 """The zoo: a tracer is never wrong, and its order is that of an oracle which only evaluates the models."""
 
 import itertools
-import math
 import re
 from collections import Counter
 from functools import cache
@@ -9,14 +8,14 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from evaluating import Function, leaves
+from evaluating import Function
 from jacobian import redundant_dimensions
-from oracle import generated, symmetries
+from moving import check_part, drift, order_of
+from oracle import symmetries
 from torch import nn
 from zoo import SPECIMENS
 
 from fnequiv.architectures.tracing import symmetry_of
-from fnequiv.equivalence.actions import apply, sample
 
 TRACEABLE = [name for name, specimen in SPECIMENS.items() if specimen.expected != "refused"]
 KINDS = "exact", "partly", "refused", "wrong"
@@ -90,50 +89,14 @@ def test_the_orbits_of_the_oracle_give_the_order_of_what_it_generates(name):
     assert true_group(name).permutations().order() == true_group(name).order
 
 
-def outputs(model, inputs):
-    with torch.no_grad():
-        return torch.cat([out.flatten() for out in leaves(model(*inputs))])
-
-
 @pytest.mark.parametrize("name", TRACEABLE)
 def test_no_sampled_element_changes_the_function(name):
-    model, inputs = SPECIMENS[name].example()
-    spec, params = traced(name), model.state_dict()
-    params = {key: tensor.clone() for key, tensor in params.items()}
-    before = outputs(model, inputs)
-    for seed in range(3):
-        moved = apply(params, spec, sample(spec, np.random.default_rng(seed)))
-        model.load_state_dict(moved)
-        assert all(torch.equal(stored, moved[key]) for key, stored in model.state_dict().items())  # names of one tensor
-        assert (outputs(model, inputs) - before).abs().max() <= 1e-10 * before.abs().max()
-
-
-def entry_permutations(name, count=24):
-    """Permutations of the entries by random elements of the traced group, as images of entries."""
-    function, spec = Function(*SPECIMENS[name].example()), traced(name).only()
-    stored = function.model.state_dict()
-    numbers = torch.arange(len(function.owner), dtype=torch.float64)
-    params = dict(zip(function.tensors, numbers.split([t.numel() for t in function.tensors.values()]), strict=True))
-    numbered = {key: named(function, params, key, tensor) for key, tensor in stored.items()}
-    moved = [apply(numbered, spec, sample(spec, np.random.default_rng(seed))) for seed in range(count)]
-    return [np.argsort(function.vector(after).numpy().astype(int)) for after in moved]
-
-
-def named(function, params, key, tensor):
-    """The numbers of the entries of a tensor: of the first of its names, if it has several."""
-    if not tensor.is_floating_point():
-        return tensor
-    same = (name for name, first in function.tensors.items() if first.data_ptr() == tensor.data_ptr())
-    return params[next(same)].view(tensor.shape)
+    assert drift(*SPECIMENS[name].example(), traced(name)) <= 1e-10
 
 
 @pytest.mark.parametrize("name", TRACEABLE)
 def test_the_traced_group_is_a_part_of_the_true_one_and_as_large_as_it_says(name):
-    group, order = true_group(name), round(math.exp(traced(name).only().log_order()))
-    permutations = entry_permutations(name)
-    assert all(group.contains(permutation) for permutation in permutations)
-    assert group.order % order == 0
-    assert generated([group.restricted(p) for p in permutations], len(group.live)).order() == order
+    check_part(true_group(name), Function(*SPECIMENS[name].example()), traced(name))
 
 
 @pytest.mark.parametrize("name", TRACEABLE)
@@ -144,7 +107,7 @@ def test_the_continuous_dimensions_are_no_more_than_the_jacobian_leaves(name):
 def verdict(name):
     """What tracing makes of a specimen: exact, partly, wrong, or the message of its refusal."""
     try:
-        order = round(math.exp(traced(name).only().log_order()))
+        order = order_of(traced(name))
     except ValueError as error:
         return str(error)
     except RuntimeError:  # tracing's own check failed
