@@ -1,9 +1,9 @@
 r"""The class of multi-head attention: how far the output moves with each block, and the order of heads and dimensions.
 
 Notation. T tokens x_j ∈ R^C; h heads with queries q_i = Q x_i + a and keys k_j = K x_j + a' in R^{d_k} and values v_j =
-V x_j + b in R^{d_v}; p_i = softmax_j(q_i·k_j/√d_k), over all j or those that a mask allows; o_i = Σ_j p_ij v_j, and
-token i's output is Σ_heads O o_i + c ∈ R^C. Parameters in [-B, B]; every token has ‖x_j‖_2 ≤ B_x ("l2") or ‖x_j‖_∞ ≤
-B_x ("linf"); A = sup ‖x_j‖_1. Shen (2024), section 4; chapter "Attention".
+V x_j + b in R^{d_v}; p_i = softmax_j(q_i·k_j/√d_k), over all j or those, at least one, that a mask allows; o_i =
+Σ_j p_ij v_j, and token i's output is Σ_heads O o_i + c ∈ R^C. Parameters in [-B, B]; every token has ‖x_j‖_2 ≤ B_x
+("l2") or ‖x_j‖_∞ ≤ B_x ("linf"); A = sup ‖x_j‖_1. Shen (2024), section 4; chapter "Attention".
 
 **Sensitivity.** The output of any token moves by at most
 

@@ -13,10 +13,11 @@ then mixes channels 1×1. Its filtered channels are tied to the channels they co
 signs and scales of their own, since w_i ∗ (λ x_i) = (λ w_i) ∗ x_i.
 
 **What is more**, and not a symmetry of units: with every BatchNorm, v can be traded against γ and μ against β, two
-dimensions a channel. The discrete group and scales are all there is otherwise: tests compare with the rank of the
-Jacobian of θ ↦ f(·; θ).
+dimensions a channel. Otherwise scales are all that is continuous: tests compare with the rank of the Jacobian of
+θ ↦ f(·; θ), which says nothing about further discrete moves.
 
-Theorem: Proposition 1 and Examples 1-3 of Shen (2024), for channels as its section 4 does. Chapter: "Convolutional networks".
+Theorem: Proposition 1 and Examples 1-3 of Shen (2024), for channels as its section 4 does. Chapter: "Convolutional
+networks".
 """
 
 from __future__ import annotations
