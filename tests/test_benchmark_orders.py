@@ -114,6 +114,27 @@ def test_a_rotated_stream_is_the_same_function(name):
     assert (drift(free) < 1e-12) == rms  # LayerNorm takes the mean away: Q has to keep it
 
 
+def test_a_linear_stream_of_mobilenet_has_any_basis():
+    from benchmarks._models import CATALOGUE, built
+
+    config = next(entry.twin for entry in CATALOGUE if entry.name == "MobileNetV2")
+    network, x = built(config, seed=0, dtype=torch.float64), config.inputs().double()
+    params = network.state_dict()
+    basis = torch.randn(4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    moved = dict(params)
+    for block in ("4.layers.", "5.layers."):  # both write to the stream of 4 channels, through a BatchNorm
+        norm = f"{block}7."
+        slope = params[f"{norm}weight"] / (params[f"{norm}running_var"] + 1e-5).sqrt()
+        before = basis * slope / slope[:, None]
+        moved[f"{block}6.weight"] = torch.tensordot(before, params[f"{block}6.weight"], 1)
+        moved[f"{norm}running_mean"] = before @ params[f"{norm}running_mean"]
+        moved[f"{norm}bias"] = basis @ params[f"{norm}bias"]
+    for reader in ("5.layers.0.weight", "6.layers.0.weight"):
+        moved[reader] = torch.einsum("oihw,ij->ojhw", params[reader], basis.inverse())
+    with torch.no_grad():
+        torch.testing.assert_close(functional_call(network, moved, (x,)), network(x), rtol=1e-10, atol=1e-12)
+
+
 def test_the_rotations_are_counted():
     from benchmarks._models import BERT, GPT2, Llama, ViT
     from benchmarks._orders import rotations
