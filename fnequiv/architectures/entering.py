@@ -18,7 +18,7 @@ import torch
 
 from .capture import Captured
 from .rules import operator_name
-from .rules_linear import groups_of
+from .rules_convolution import groups_of
 from .structure import Structure, Term
 from .values import Leg, Value
 

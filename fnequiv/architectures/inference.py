@@ -9,7 +9,7 @@ Theorem: Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "Architectures"
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,17 +17,18 @@ import torch
 
 from ..symmetry import SymmetrySpec
 from .algebra import frozen
+from .blocking import blocks
 from .capture import Captured
 from .entering import Parameter, enter
 from .laying import lay
 from .reading import UnreadableError
-from .rules import Call, apply_rule, constant, operator_name
+from .rules import Call, apply_rule, constant, operator_name, values_in
 from .scaling import Scales
 from .solving import Solution, solve
 from .structure import Ids, Structure
 from .turning import turned
-from .values import Value, plain
-from .writing import Sheet, blocks
+from .values import plain
+from .writing import Sheet
 
 _STACKED = frozenset(["matmul", "bmm", "baddbmm", "einsum", "linear"])
 
@@ -44,11 +45,12 @@ def infer(captured: Captured, shapes: Mapping[str, tuple[int, ...]]) -> Symmetry
         try:
             found, cells = _write(parameters, solution, scales, structure)
         except UnreadableError as error:
-            structure.notes.append("units whose places along an axis follow no regular order are left unmoved")
             units = np.flatnonzero(np.isin(solution.family, error.families))
+            structure.complaints.append(("units whose places along an axis follow no order are left unmoved", units))
             structure.mark(units, 0)
             continue
-        return SymmetrySpec(found, dict(shapes), cells, tuple(dict.fromkeys(structure.notes)))
+        notes = [*structure.notes, *(_named(each, parameters) for each in structure.complaints)]
+        return SymmetrySpec(found, dict(shapes), cells, tuple(dict.fromkeys(notes)))
 
 
 def _write(
@@ -67,8 +69,27 @@ def _write(
         for parameter in parameters:
             lay(parameter, sheet, solution, scales)
         if len(scales.lost) == lost:
+            if scales.lost:
+                structure.notes.append(_held(scales.lost))
             found = blocks(sheet, pointwise, _free_shifts(structure), turns)
             return found, tuple(dict.fromkeys(sheet.cells))
+
+
+def _held(lost: set[int]) -> str:
+    """Return a note on variables that no block can say."""
+    scales, signs = sum(1 for root in lost if root >= 0), sum(1 for root in lost if root < 0)
+    return f"free scales ({scales}) and signs ({signs}) of units that keep their places are held at 1"
+
+
+def _named(complaint: tuple[str, Ids], parameters: list[Parameter]) -> str:
+    """Return a note with the tensors that it is about."""
+    text, units = complaint
+    names = []
+    for parameter in parameters:
+        own = [leg.units for leg in parameter.root.legs if leg.units is not None]
+        if any(np.isin(ids, units).any() for ids in own):
+            names.append(parameter.names[0])
+    return f"{text}: {', '.join(names) or 'of no tensor'}"
 
 
 def _free_shifts(structure: Structure) -> Ids:
@@ -118,7 +139,7 @@ def walk(captured: Captured, structure: Structure) -> list[Parameter]:
                     term.ids.ravel() for term in structure.variables.expanded(list(values[node].terms))
                 ]
         elif node.op == "output":
-            for value in _outputs(torch.fx.map_arg(node.args, values.__getitem__)):
+            for value in values_in(torch.fx.map_arg(node.args, values.__getitem__)):
                 structure.felt.extend([*value.shifts, *(ids for ids, _ in value.scores)])
                 frozen(value, structure)
         else:
@@ -133,9 +154,3 @@ def _live(nodes: Sequence[torch.fx.Node]) -> set[torch.fx.Node]:
         if node.op == "output" or any(user in found for user in node.users):
             found.add(node)
     return found
-
-
-def _outputs(tree: Any) -> Iterator[Value]:
-    from .rules import values_in
-
-    yield from values_in(tree)

@@ -67,7 +67,9 @@ def segments(
     UnreadableError
         If the places of a family follow no digits.
     """
-    kinds = np.array([-1 if int(k) in still else _kind(int(k), solution) for k in solution.family[units]])
+    kinds = solution.kinds[solution.family[units]]
+    if still:
+        kinds = np.where(np.isin(solution.family[units], list(still)), -1, kinds)
     resolved = scales.resolve(terms, len(units))
     pattern = np.concatenate([kinds[:, None], *(each.pattern[:, None] for each in resolved)], axis=1)
     borders = np.flatnonzero((np.diff(pattern, axis=0) != 0).any(axis=1)) + 1
@@ -75,14 +77,6 @@ def segments(
     for start, stop in zip([0, *borders], [*borders, len(units)], strict=True):
         found += _read(int(start), int(stop), units, resolved, solution, still)
     return found
-
-
-def _kind(k: int, solution: Solution) -> int:
-    """Return one number for families whose places are read from the same families."""
-    family = solution.families[k]
-    if family.size == 1:
-        return -1
-    return k if family.free else -2 - hash(tuple(_kind(top, solution) for top in family.parents)) % (1 << 40)
 
 
 def _read(start: int, stop: int, units: Ids, resolved: list[Resolved], solution: Solution,

@@ -25,7 +25,17 @@ from .structure import Structure
 from .values import Leg, Value, plain
 
 RULES: dict[str, Callable[..., Any]] = {}
-_ROOMS = ("elementwise", "shaping", "linear", "normalising", "recurrent")
+_ROOMS = (
+    "elementwise",
+    "shaping",
+    "joining",
+    "linear",
+    "convolution",
+    "attention",
+    "reducing",
+    "normalising",
+    "recurrent",
+)
 _FILLED = frozenset([
     "zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros",
     "new_ones", "new_full", "scalar_tensor"

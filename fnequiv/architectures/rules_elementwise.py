@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from .. import activations
-from .algebra import added, aligned, held, met, multiplied
+from .algebra import added, aligned, frozen, held, met, multiplied
+from .capture import where
 from .rules import Call, rule
+from .rules_shaping import gathered
 from .values import Value
 
 _NAMES = {
@@ -91,8 +93,6 @@ def same(call: Call, value: Value, *args: Any, **kwargs: Any) -> Value:
 def dropout(call: Call, value: Value, p: float = 0.5, train: bool = False) -> Value:
     """Dropout in eval mode: the identity; in training mode it is refused."""
     if train and p > 0:
-        from .capture import where
-
         raise ValueError(
             f"dropout in training mode: {where(call.node)} draws at random in eval mode too, so there is no function "
             "to compare: pass training=self.training to it"
@@ -127,8 +127,6 @@ def times(call: Call, one: Value | float, two: Value | float) -> Value:
 @rule("glu")
 def gated(call: Call, value: Value, dim: int = -1) -> Value:
     """The first half of an axis, times the sigmoid of the second."""
-    from .rules_shaping import gathered
-
     axis = dim % len(value.groups)
     half = value.shape[axis] // 2
     one, two = (gathered(value, axis, np.arange(k * half, (k + 1) * half), call.structure) for k in range(2))
@@ -204,8 +202,6 @@ def _choice(call: Call, condition: Value, options: Iterable[Value | float]) -> V
 @rule("tril", "triu")
 def triangle(call: Call, value: Value, diagonal: int = 0) -> Value:
     """A triangle of a matrix: its rows and columns are read one by one."""
-    from .algebra import frozen
-
     return frozen(value, call.structure, range(len(value.groups) - 2, len(value.groups)))
 
 

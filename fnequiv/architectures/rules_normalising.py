@@ -13,11 +13,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .algebra import added, frozen, held, multiplied, use
+from .algebra import added, frozen, held, multiplied, summed, use
 from .rules import Call, froze, rule
 from .rules_linear import on_plain
 from .structure import Structure
-from .values import Value, reshape
+from .values import Value, plain, reshape
 
 
 def on_channels(value: Value, rank: int, axis: int = 1) -> Value:
@@ -133,8 +133,6 @@ def pooled(call: Call, value: Value, *args: Any, **kwargs: Any) -> Any:
         structure.pointwise += [leg.units for leg in value.legs if leg.units is not None]
         value = held(value, structure, scale=False)
         value = replace(value, terms=tuple(replace(t, sign=0) for t in value.terms if t.scale))
-    from .algebra import summed
-
     out = on_plain(summed(value, range(rank - spatial, rank), structure), (), call.shape[rank - spatial :])
     several = call.node.meta["val"]
     return (out, *(on_plain_plain(each) for each in several[1:])) if isinstance(several, (tuple, list)) else out
@@ -142,8 +140,6 @@ def pooled(call: Call, value: Value, *args: Any, **kwargs: Any) -> Any:
 
 def on_plain_plain(tensor: Any) -> Value:
     """Return a value of the tensor's shape whose places are read one by one."""
-    from .values import plain
-
     return plain(tensor.shape)
 
 

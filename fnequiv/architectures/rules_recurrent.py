@@ -18,10 +18,11 @@ import numpy as np
 from .algebra import added, frozen, multiplied, summed
 from .rules import Call, operator_name, rule
 from .rules_elementwise import passed
+from .rules_joining import join, stacked
 from .rules_linear import affine
-from .rules_shaping import gathered, join, stacked
+from .rules_shaping import gathered
 from .structure import Structure, Term
-from .values import Leg, Value
+from .values import Leg, Value, with_axes
 
 State = list[Value]
 
@@ -141,8 +142,6 @@ def _ends(states: Sequence[Value], call: Call, structure: Structure) -> Value:
     batch = call.node.meta["val"][1].shape[1:-1]
     out = stacked([replace(each, groups=(0, *each.groups)) for each in flat], 0, structure)
     kept: list[int | None] = [0, *[None] * len(batch), *range(1, len(out.legs))]
-    from .values import with_axes
-
     sizes = [out.legs[0].size, *batch, *(leg.size for leg in out.legs[1:])]
     whole = with_axes(out, kept, sizes)
     legs = tuple(Leg(leg.size) if k is None else leg for k, leg in zip(kept, whole.legs, strict=True))

@@ -12,29 +12,16 @@ the group smaller. Theorem: as in :mod:`fnequiv.architectures.structure`. Chapte
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import combinations
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from .colouring import Edges, edges_of, refined
+from .nesting import AgainError, Family, closed, freeze, lie, settle
 from .structure import Ids, Structure
-
-
-@dataclass
-class Family:
-    """Units that move as one set: its size, and for each family above it the unit there that a unit lies in."""
-
-    size: int
-    above: dict[int, Ids] = field(default_factory=dict)
-    parents: tuple[int, ...] = ()  # the lowest ones above; two of them: a product, with no freedom of its own
-
-    @property
-    def free(self) -> bool:
-        """Whether units move on their own."""
-        return len(self.parents) < 2
 
 
 @dataclass
@@ -45,9 +32,16 @@ class Solution:
     place: Ids
     families: list[Family]
 
+    @cached_property
+    def kinds(self) -> Ids:
+        """One number for each family, equal where places are read from the same families; -1 for single units."""
+        return np.array([self._kind(k) for k in range(len(self.families))], dtype=np.int64)
 
-class _AgainError(Exception):
-    """The structure has been frozen somewhere: colours are to be refined again."""
+    def _kind(self, k: int) -> int:
+        family = self.families[k]
+        if family.size == 1:
+            return -1
+        return k if family.free else -2 - hash(tuple(self._kind(top) for top in family.parents)) % (1 << 40)
 
 
 def solve(structure: Structure) -> Solution:
@@ -58,15 +52,8 @@ def solve(structure: Structure) -> Solution:
         colour = refined(structure.count, marks, edges)
         try:
             return _read(structure, colour, edges, marks)
-        except _AgainError:
+        except AgainError:
             continue
-
-
-def _freeze(units: Ids, structure: Structure, marks: list[tuple[Ids, Ids]]) -> None:
-    units = np.unique(units)
-    marks.append((units, np.arange(structure.colours, structure.colours + len(units))))
-    structure.colours += len(units)
-    raise _AgainError
 
 
 def _read(structure: Structure, colour: Ids, edges: Edges, marks: list[tuple[Ids, Ids]]) -> Solution:
@@ -75,13 +62,13 @@ def _read(structure: Structure, colour: Ids, edges: Edges, marks: list[tuple[Ids
         family, place, sizes = _tied(structure, colour, matchings, marks)
         families = [Family(int(n)) for n in sizes]
         for one, two in functions:
-            _lie(families, family, place, one, two, structure, marks)
-        extra = _closed(families, family, place, structure, marks)
+            lie(families, family, place, one, two, structure, marks)
+        extra = closed(families, family, place, structure, marks)
         if extra is None:
             break
         matchings.append(extra)
     for k, each in enumerate(families):
-        _settle(k, families, family, place, structure, marks)
+        settle(k, families, family, place, structure, marks)
         assert each.size
     return Solution(family, _ordered(family, place, families), families)
 
@@ -123,11 +110,10 @@ def _many(structure: Structure, edges: Edges, left: Ids, right: Ids, r: int, mar
         len(np.unique(left[inverse == k])) * len(np.unique(right[inverse == k])) for k in range(len(names))
     ) if len(names) <= 4096 else -1  # fmt: skip
     if full != len(left):
-        structure.notes.append("units that meet in no simple pattern are left unmoved")
-        _freeze(np.concatenate([left, right]), structure, marks)
+        freeze(np.concatenate([left, right]), structure, marks, "units that meet in no simple pattern are left unmoved")
     new = structure.fresh((len(names),))
     edges.replace_relation(r, left, right, new[inverse])
-    raise _AgainError
+    raise AgainError
 
 
 def _components(count: int, one: Ids, two: Ids) -> Ids:
@@ -144,8 +130,12 @@ def _tied(
     both = np.unique(sets * (int(colour.max()) + 1) + colour, return_counts=True) if len(colour) else ((), ())
     if len(both[0]) < structure.count:
         crowded = np.asarray(both[0])[np.asarray(both[1]) > 1] % (int(colour.max()) + 1)
-        structure.notes.append("units that are tied to others of their own kind are left unmoved")
-        _freeze(np.flatnonzero(np.isin(colour, crowded)), structure, marks)
+        freeze(
+            np.flatnonzero(np.isin(colour, crowded)),
+            structure,
+            marks,
+            "units that are tied to others of their own kind are left unmoved",
+        )
     kinds = _components(int(colour.max()) + 1 if len(colour) else 0, *(colour[side] for side in pairs))
     family = kinds[colour]
     order = np.argsort(family * structure.count + sets, kind="stable")
@@ -160,96 +150,6 @@ def _tied(
     return family, place, sizes
 
 
-def _lie(
-    families: list[Family], family: Ids, place: Ids, one: Ids, two: Ids, structure: Structure,
-    marks: list[tuple[Ids, Ids]],
-) -> None:  # fmt: skip
-    """Note that the units ``one`` lie within the units ``two``."""
-    below, above = int(family[one[0]]), int(family[two[0]])
-    places = np.empty(families[below].size, dtype=np.int64)
-    places[place[one]] = place[two]
-    known = families[below].above.get(above)
-    if below == above or (known is not None and not np.array_equal(known, places)):
-        structure.notes.append("units that lie within two others of one kind are left unmoved")
-        _freeze(np.flatnonzero((family == below) | (family == above)), structure, marks)
-    families[below].above[above] = places
-
-
-def _closed(
-    families: list[Family], family: Ids, place: Ids, structure: Structure, marks: list[tuple[Ids, Ids]]
-) -> tuple[Ids, Ids] | None:
-    """Complete what lies within what; return a matching that this shows, if there is one."""
-    changed = True
-    while changed:
-        changed = False
-        for k, each in enumerate(families):
-            for middle in list(each.above):
-                for top, places in list(families[middle].above.items()):
-                    through = places[each.above[middle]]
-                    known = each.above.setdefault(top, through)
-                    changed |= known is through
-                    if not np.array_equal(known, through):
-                        structure.notes.append("units that lie within two others of one kind are left unmoved")
-                        _freeze(np.flatnonzero(np.isin(family, (k, top))), structure, marks)
-            for one, two in combinations(sorted(each.above), 2):
-                if two in families[one].above or one in families[two].above:
-                    continue
-                n, m = families[one].size, families[two].size
-                pairs = np.unique(each.above[one] * m + each.above[two])
-                left, right = pairs // m, pairs % m
-                if len(pairs) == n == m:
-                    return _representatives(family, place, one, left), _representatives(family, place, two, right)
-                for count, low, high, source, target in ((n, one, two, left, right), (m, two, one, right, left)):
-                    if len(pairs) == count:
-                        places = np.empty(count, dtype=np.int64)
-                        places[source] = target
-                        families[low].above[high] = places
-                        changed = True
-                        break
-    return None
-
-
-def _representatives(family: Ids, place: Ids, which: int, places: Ids) -> Ids:
-    """Return one unit of the structure for each of some places of a family."""
-    here = np.flatnonzero(family == which)
-    first = np.empty(int(place[here].max()) + 1, dtype=np.int64)
-    first[place[here][::-1]] = here[::-1]
-    return first[places]
-
-
-def _settle(
-    k: int, families: list[Family], family: Ids, place: Ids, structure: Structure, marks: list[tuple[Ids, Ids]]
-) -> None:
-    """Find the lowest families above one, and check that it is nested in one, or the product of two."""
-    each = families[k]
-    lowest = [top for top in each.above if not any(top in families[other].above for other in each.above)]
-    each.parents = tuple(sorted(lowest))
-    if len(lowest) < 2:
-        return
-    both = np.stack([each.above[top] for top in each.parents])
-    cells = np.unique(both, axis=1)
-    shared = [top for top in each.above if all(top in families[low].above for low in lowest)]
-    deepest = max((families[top].size for top in shared), default=1)
-    expected = np.prod([families[top].size // deepest for top in lowest]) * deepest
-    if len(lowest) > 2 or cells.shape[1] != expected:
-        structure.notes.append("units that lie within others in no simple pattern are left unmoved")
-        _freeze(np.flatnonzero(np.isin(family, [k, *lowest])), structure, marks)
-    if cells.shape[1] < each.size:
-        structure.notes.append("units that could move inside two nestings at once are left unmoved")
-        here = np.flatnonzero(family == k)
-        order = np.lexsort((place[here], *both[:, place[here]]))
-        code = (both[0] * (families[lowest[0]].size + families[lowest[1]].size + 1) * each.size + both[1])[place[here]]
-        rank = np.zeros(len(here), dtype=np.int64)
-        ordered = code[order]
-        new = np.concatenate([[True], np.diff(ordered) != 0])
-        starts = np.maximum.accumulate(np.where(new, np.arange(len(here)), 0))
-        unit_rank = np.concatenate([[0], np.cumsum((np.diff(place[here][order]) != 0) | new[1:])])
-        rank[order] = unit_rank - unit_rank[starts]
-        marks.append((here, structure.colours + rank))
-        structure.colours += int(rank.max()) + 1
-        raise _AgainError
-
-
 def _ordered(family: Ids, place: Ids, families: list[Family]) -> Ids:
     """Return places renumbered so that units within one other are consecutive, in the order they came in."""
     count = len(family)
@@ -258,7 +158,9 @@ def _ordered(family: Ids, place: Ids, families: list[Family]) -> Ids:
     bounds = np.searchsorted(family[order], np.arange(len(families) + 1))
 
     def number(k: int) -> Ids:
-        if k not in new:
+        if k not in new and families[k].size == 1:
+            new[k] = np.zeros(1, dtype=np.int64)
+        elif k not in new:
             here = order[bounds[k] : bounds[k + 1]]
             first = np.full(families[k].size, count, dtype=np.int64)
             np.minimum.at(first, place[here], here)

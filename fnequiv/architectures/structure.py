@@ -171,6 +171,7 @@ class Structure:
     turning: list[Ids] = field(default_factory=list)  # variables of values whose pairs may be turned
     felt: list[Ids] = field(default_factory=list)  # units of biases that something else feels
     notes: list[str] = field(default_factory=list)
+    complaints: list[tuple[str, Ids]] = field(default_factory=list)  # what was frozen why: words, and units
 
     def fresh(self, shape: tuple[int, ...]) -> Ids:
         """Return new units."""
