@@ -23,9 +23,10 @@ keeps its value for all distances only if G commutes with the rotations: where t
 scale, common to both. So a pair in a head is one unit with a sign and a scale, never permuted; the turn counts as
 mixing. The key's bias is not free: q_iᵀ R_{j-i} a' depends on j.
 
-Tests compare the dimensions with the rank of the Jacobian: for d_k, d_v ≤ C nothing else is free, but where values have
-a bias, the output has none and g d_v > C: then a shift of the values that O maps to 0 is free as well. For larger
-d_k or d_v the group is what it is, but some of its dimensions move no parameter: fewer are redundant than it has.
+Tests compare the dimensions with the rank of the Jacobian: for d_k, d_v ≤ C and three tokens or more nothing else is
+free, but where values have a bias, the output has none and g d_v > C: then a shift of the values that O maps to 0 is
+free as well. For larger d_k or d_v the group is what it is, but some of its dimensions move no parameter: fewer are
+redundant than it has.
 
 Theorem: Proposition 1 of Shen (2024), for heads and their dimensions as its section 4 does. Chapter: "Attention".
 """
