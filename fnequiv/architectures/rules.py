@@ -57,6 +57,10 @@ _RANDOM = frozenset([
 ])  # fmt: skip
 
 
+class RefusedError(ValueError):
+    """The network has no function to compare: a message for its author."""
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
     """One node of the graph, and the structure that it adds to."""
@@ -99,7 +103,7 @@ def apply_rule(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         importlib.import_module(f".rules_{room}", __package__)
     name = operator_name(call.node)
     if name in _RANDOM:
-        raise ValueError(
+        raise RefusedError(
             f"{where(call.node)} draws random numbers in eval mode too, so there is no function to compare: "
             "pass the noise as an input"
         )
@@ -115,12 +119,20 @@ def apply_rule(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         for value in operands:
             call.structure.felt.extend([*value.shifts, *(ids for ids, _ in value.scores)])
         args, kwargs = torch.fx.node.map_aggregate((args, kwargs), _unshifted)
-    if name in RULES:
+    if name not in RULES:
+        return froze(call, operands, "no rule for this operator, what it reads is left unmoved")
+    try:
         found = RULES[name](call, *args, **kwargs)
-        found = found if known else torch.fx.node.map_aggregate(found, _unshifted)
-        several = isinstance(call.node.meta["val"], (tuple, list)) and isinstance(found, Value)
-        return (found, *call.result()[1:]) if several else found
-    return froze(call, operands, "no rule for this operator, what it reads is left unmoved")
+    except RefusedError:
+        raise
+    except (TypeError, ValueError, IndexError, AttributeError, AssertionError, StopIteration):
+        return froze(call, operands, "arguments that the operator's rule does not know, what it reads is left unmoved")
+    found = found if known else torch.fx.node.map_aggregate(found, _unshifted)
+    several = isinstance(call.node.meta["val"], (tuple, list)) and isinstance(found, Value)
+    found = (found, *call.result()[1:]) if several else found
+    if [value.shape for value in values_in(found)] != [value.shape for value in values_in(call.result())]:
+        return froze(call, operands, "a result of another shape than the rule's, what is read is left unmoved")
+    return found
 
 
 def _folded(call: Call, operands: list[Value], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from .. import activations
 from .algebra import added, aligned, frozen, held, met, multiplied
 from .capture import where
-from .rules import Call, rule
+from .rules import Call, RefusedError, rule
 from .rules_shaping import gathered
 from .values import Value
 
@@ -93,7 +93,7 @@ def same(call: Call, value: Value, *args: Any, **kwargs: Any) -> Value:
 def dropout(call: Call, value: Value, p: float = 0.5, train: bool = False) -> Value:
     """Dropout in eval mode: the identity; in training mode it is refused."""
     if train and p > 0:
-        raise ValueError(
+        raise RefusedError(
             f"dropout in training mode: {where(call.node)} draws at random in eval mode too, so there is no function "
             "to compare: pass training=self.training to it"
         )

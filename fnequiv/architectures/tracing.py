@@ -43,7 +43,7 @@ def symmetry_of(model: nn.Module, example_inputs: object, *, check: bool = True)
     TypeError
         If ``model`` is no module or the inputs are of another type.
     ValueError
-        If the module does not run on the inputs or cannot be traced.
+        If the module does not run on the inputs or cannot be traced, or has no entries to check.
     RuntimeError
         If an element of the group changes the function: a fault of the inference, named by its block.
 
@@ -60,5 +60,7 @@ def symmetry_of(model: nn.Module, example_inputs: object, *, check: bool = True)
     shapes = {name: tuple(tensor.shape) for name, tensor in captured.model.state_dict().items()}
     spec = infer(captured, shapes)
     if check and spec.blocks:
+        if any(tensor.is_meta for tensor in captured.model.state_dict().values()):
+            raise ValueError("a model on the meta device has no entries to check the function with: pass check=False")
         check_drift(captured.model, example_inputs, spec)
     return spec

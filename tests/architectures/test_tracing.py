@@ -52,7 +52,11 @@ def normal(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+ONE_PAIR = pytest.mark.xfail(reason="one rotary pair a head is written with a view by hand", strict=True)
+VIEWED = ("decoder", "decoder, multi-query", "decoder, tied")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[ONE_PAIR] * (name in VIEWED)) for name in FAMILIES])
 def test_the_traced_specification_is_the_one_written_by_hand(name):
     family = FAMILIES[name]
     assert symmetry_of(family.network(), family.inputs(0)).normalised() == family.spec().normalised()
@@ -263,3 +267,22 @@ def test_check_is_a_bool():
 def test_a_model_without_entries_is_traced_unchecked():
     model = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 1)).to("meta")
     assert symmetry_of(model, torch.zeros(2, 3, device="meta"), check=False).order() == F5
+    with pytest.raises(ValueError, match="pass check=False"):
+        symmetry_of(model, torch.zeros(2, 3, device="meta"))
+
+
+def test_arguments_that_a_rule_does_not_know_freeze_what_is_read(monkeypatch):
+    symmetry_of(nn.Linear(2, 2), torch.zeros(1, 2))  # loads the rules
+    monkeypatch.setitem(rules.RULES, "relu", lambda call, value, more: value)
+    model = randomised(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)))
+    spec = symmetry_of(model, normal(4, 2))
+    assert spec.order() == 1
+    assert "arguments that the operator's rule does not know" in spec.notes[0]
+    assert "aten.relu.default in 1" in spec.notes[0]
+
+
+def test_variables_of_units_that_keep_their_places_are_counted_in_a_note():
+    model = randomised(nn.Sequential(nn.LayerNorm(3), nn.Linear(3, 2)))
+    assert symmetry_of(model, normal(4, 3)).notes == (
+        "free scales (3) and signs (3) of units that keep their places are held at 1",
+    )
