@@ -224,9 +224,8 @@ def _curvature(w: Array, v: Array) -> tuple[Array, Array]:
     total, gap = (lengths_and_units(each)[1] for each in (total, gap))
     identity = np.eye(w.shape[-1])
     mixed = (np.pi - 2 * np.arctan2(sine_half, cosine_half)) * identity + sine * (_outer(total) - _outer(gap))
-    # What v has across w: taken from the nearer of v - w and v + w, which loses no digits to the part along w.
-    nearer = np.where(sine_half[..., 0] < cosine_half[..., 0], -gap, total)
-    across = lengths_and_units(nearer - (nearer * here).sum(axis=-1, keepdims=True) * here)[1]
+    # What v has across w has no direction of its own where w and v are parallel; the sine takes it away there.
+    across = lengths_and_units(there - (there * here).sum(axis=-1, keepdims=True) * here)[1]
     share = v_lengths[..., None, :, :, None] * sine / w_lengths[..., :, None, :, None]
     bent = (share * (identity - _outer(here) + _outer(across))).sum(axis=-3)
     return mixed / (2 * math.pi), bent / (2 * math.pi)
