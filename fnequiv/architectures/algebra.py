@@ -6,7 +6,7 @@ the factors of both; where one is a parameter's own variable g, it is *defined* 
 and a new variable w of the product, as BatchNorm's weight is. A contraction is a product, summed: what its factors say
 of the contracted axis has to cancel, W ↦ W D⁻¹ behind h ↦ D h.
 
-Theorem: Proposition 1 and Examples 1-2 of Shen (2024). Chapter: "Architectures".
+Theorem: Proposition 1 and Examples 1-2 of Shen (2024). Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Notation. A family with one variable is a block; with several, one block for eac
 runs of one unit. Dimensions that mix units are counted: m² - m for each run of m units that only linear maps read,
 one for each bias that others make good, and one for each turn of a rotary pair.
 
-Theorem: Proposition 1 and Examples 1-3 of Shen (2024), section 4 for attention. Chapter: "Architectures".
+Theorem: Proposition 1 and Examples 1-3 of Shen (2024), section 4 for attention. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

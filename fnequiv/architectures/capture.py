@@ -2,7 +2,7 @@
 
 Notation. The graph holds ATen operators, as ``torch.export`` finds them in eval mode (not strict: it runs the module on
 tensors without numbers). Its leaves are parameters and buffers, known by their names in ``state_dict()``, constants,
-and inputs. Chapter: "Architectures".
+and inputs. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Notation. A unit's colour is a 64-bit hash of its marks; a round adds to it, for
 related to. Rounds end when the number of colours no longer grows. Two colours that collide by chance would join units
 that differ; what is found is checked on the network itself.
 
-Theorem: one-dimensional Weisfeiler-Leman refinement (McKay and Piperno, 2014). Chapter: "Architectures".
+Theorem: one-dimensional Weisfeiler-Leman refinement (McKay and Piperno, 2014). Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

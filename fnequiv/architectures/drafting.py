@@ -3,7 +3,7 @@
 Notation. An axis where two families share a digit (g), (g, m) and (g, n), is block-diagonal: axes (g·m, g·n). So is one
 where units carry two factors, with m = 1; and one whose units lie within others that are the minor digit.
 
-Chapter: "Architectures". Theorem: Proposition 1 of Shen (2024).
+Chapter: "The symmetry of any model". Theorem: Proposition 1 of Shen (2024).
 """
 
 from __future__ import annotations

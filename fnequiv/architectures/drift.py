@@ -2,7 +2,7 @@
 
 Notation. The drift of g is max |f(x; gθ) - f(x; θ)| / max |f(x; θ)|, in double precision, over all outputs.
 
-Theorem: Definition 1 of Shen (2024). Chapter: "Architectures".
+Theorem: Definition 1 of Shen (2024). Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ the first: the weight of a grouped convolution, [g·o, i, ...], has in-units i o
 *stack* [e, o, i] of weights that are multiplied one by one; and a weight that is cut along its rows before use (an
 attention's ``in_proj_weight`` read by two sequences) has columns of its own in every piece.
 
-Chapter: "Architectures". Theorem: as in :mod:`fnequiv.architectures.structure`.
+Chapter: "The symmetry of any model". Theorem: as in :mod:`fnequiv.architectures.structure`.
 """
 
 from __future__ import annotations

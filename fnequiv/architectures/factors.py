@@ -3,7 +3,7 @@
 Notation. The factors of two slots that have the same root for every unit are one variable; it acts as ``"in"`` where
 its power is 1 and as ``"out"`` where it is -k, k the degree. A variable that follows neither pattern is held at 1.
 
-Theorem: Examples 1-3 of Shen (2024). Chapter: "Architectures".
+Theorem: Examples 1-3 of Shen (2024). Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Notation. A parameter enters with a new unit for every place of its axes, and a variable for each; the rules
 (:mod:`fnequiv.architectures.rules`) write down what operators ask; what the network reads and returns is frozen.
 
-Theorem: Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "Architectures".
+Theorem: Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Notation. A weight whose later axes depend on places of the first (:mod:`fnequiv
 the first where they read differently; where the first axis' units are exchanged with all that lies within them, it is
 the diagonal of a larger matrix.
 
-Chapter: "Architectures". Theorem: Proposition 1 of Shen (2024).
+Chapter: "The symmetry of any model". Theorem: Proposition 1 of Shen (2024).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Notation. If units of F lie within units of P and of Q, the pairs (p, q) that occur tell how P and Q lie: one for each p
 and each q, and they move as one; one for each p, and P lies within Q; all, and F is their product.
 
-Theorem: as in :mod:`fnequiv.architectures.solving`. Chapter: "Architectures".
+Theorem: as in :mod:`fnequiv.architectures.solving`. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

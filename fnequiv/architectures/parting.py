@@ -3,7 +3,7 @@
 Notation. D consecutive places belong to a unit, and fall into n kinds: those of a kind share a factor, (r, r + D/2) or
 (2r, 2r + 1) a pair. In the view (units, 2, D/2) or (units, D/2, 2) of the axis each kind is a box.
 
-Theorem: Example 1 of Shen (2024), pair by pair. Chapter: "Architectures".
+Theorem: Example 1 of Shen (2024), pair by pair. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Notation. Along an axis the families' places follow one another as the digits of
 units with h·w places each, (2, n) one of n units twice. A stretch of the axis where the same families lie is a
 *segment*; its *digits* are (size, stride) pairs, major first, and the place in a family is Σ stride · digit.
 
-Theorem: as in :mod:`fnequiv.architectures.solving`. Chapter: "Architectures".
+Theorem: as in :mod:`fnequiv.architectures.solving`. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ with tensors as :class:`~fnequiv.architectures.values.Value`; it returns the val
 rule freezes what it reads: the places of its operands are marked one by one, their factors held at 1, and a note says
 so.
 
-Chapter: "Architectures". Theorem: as in :mod:`fnequiv.architectures.structure`.
+Chapter: "The symmetry of any model". Theorem: as in :mod:`fnequiv.architectures.structure`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Notation. Attention is softmax(q kᵀ) v: the dimensions of q and k meet in a sum, beside their head. A bias of k shifts
 all scores of a row alike, which softmax ignores; a bias of v shifts the mean, since a row of softmax sums to 1.
 
-Theorem: Proposition 1 of Shen (2024), section 4 for attention. Chapter: "Architectures".
+Theorem: Proposition 1 of Shen (2024), section 4 for attention. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Notation. A grouped convolution has a weight [g, o, i, ...] whose in-units lie within their group, and so do those of
 its input.
 
-Theorem: Proposition 1 of Shen (2024), section 4 for convolutions. Chapter: "Architectures".
+Theorem: Proposition 1 of Shen (2024), section 4 for convolutions. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

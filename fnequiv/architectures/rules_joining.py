@@ -3,7 +3,7 @@
 Notation. A part's places are a set of their own in the new leg. Parts that are stacked keep units of their own along
 all other legs, too: they are the same value at another place of the stack.
 
-Theorem: as in :mod:`fnequiv.architectures.structure`. Chapter: "Architectures".
+Theorem: as in :mod:`fnequiv.architectures.structure`. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Rules of contractions: linear layers, sums of products with named axes, embeddings.
 
-Notation. y_o = Σ_i W_oi x_i is a product, summed: the units of W's second axis are those of x, and its first
-axis brings new ones. A grouped convolution has a weight [g, o, i, ...] whose in-units lie within their group. Attention
-is softmax(q kᵀ) v: the dimensions of q and k meet in a sum, beside their head.
+Notation. y_o = Σ_i W_oi x_i is a product, summed: the units of W's second axis are those of x, and its first axis
+brings new ones. A bias that comes after takes up what shifts x alike at all its other places.
 
-Theorem: Proposition 1 of Shen (2024); section 4 of it for convolutions and attention. Chapter: "Architectures".
+Theorem: Proposition 1 of Shen (2024). Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Notation. BatchNorm in eval mode is y = (x - mean)/√(var + ε)·γ + β, entry
 from y, and γ undoes the one and does the other. A LayerNorm mixes its channels and ε holds their scale and signs; an
 RMSNorm does not see signs; what comes out of either is multiplied by γ, and is flipped and rescaled with it.
 
-Theorem: Proposition 1 and Examples 1-2 of Shen (2024). Chapter: "Architectures".
+Theorem: Proposition 1 and Examples 1-2 of Shen (2024). Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

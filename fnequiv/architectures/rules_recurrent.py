@@ -4,7 +4,7 @@ Notation. A layer's state h (and c) has units that the step h' = step(x, h) take
 state, one step is written down with the rules of its operators, and its result is equated with the state. Gates are
 segments of the first axis of ``weight_ih`` and ``weight_hh``. The state starts at 0, which asks for nothing.
 
-Theorem: Proposition 1 of Shen (2024), through time. Chapter: "Architectures".
+Theorem: Proposition 1 of Shen (2024), through time. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Notation. What is summed has one scale, or none; the places of other axes are told apart.
 
-Theorem: as in :mod:`fnequiv.architectures.structure`. Chapter: "Architectures".
+Theorem: as in :mod:`fnequiv.architectures.structure`. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Notation. Nothing is computed, so factors pass. A slice marks the units it takes as a set; a concatenation, or a gather
 that takes a place twice, makes a new leg whose units are related to those they copy.
 
-Theorem: as in :mod:`fnequiv.architectures.structure`. Chapter: "Architectures".
+Theorem: as in :mod:`fnequiv.architectures.structure`. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

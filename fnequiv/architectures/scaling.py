@@ -4,7 +4,7 @@ Notation. A variable v stands for log λ, or for a sign. Scales: v and -v are tw
 and v is held at 0 where v and -v are joined. Signs: one node each, and one more for +1. The sets that are left are the
 free *roots*; a parameter's entries carry a product of powers of them.
 
-Theorem: Examples 1-2 of Shen (2024). Chapter: "Architectures".
+Theorem: Examples 1-2 of Shen (2024). Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

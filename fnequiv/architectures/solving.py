@@ -7,7 +7,7 @@ something else, of which units are frozen. Colours that are matched form a *fami
 permuted freely inside each unit of it; one within two others at once is a product of the two, and is moved by them.
 
 The permutations of the families so found keep every mark and relation, whatever the choices: frozen units only make
-the group smaller. Theorem: as in :mod:`fnequiv.architectures.structure`. Chapter: "Architectures".
+the group smaller. Theorem: as in :mod:`fnequiv.architectures.structure`. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

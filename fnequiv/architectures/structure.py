@@ -8,7 +8,7 @@ a sign, that the parameter's entries there are multiplied by. Operators equate t
 
 Everything here is written down and nothing is solved: :mod:`fnequiv.architectures.solving` does that, once.
 
-Theorem: Proposition 1 and Examples 1-2 of Shen (2024), for any graph of operators. Chapter: "Architectures".
+Theorem: Proposition 1 and Examples 1-2 of Shen (2024), for any graph. Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

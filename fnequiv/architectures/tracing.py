@@ -5,7 +5,7 @@ its tensors move together (:mod:`fnequiv.architectures.inference`), and draws el
 f(x; gθ) = f(x; θ) on the example inputs and on others near them, in double precision, or it raises.
 
 Theorem: Proposition 1 and Examples 1-3 of Shen (2024), section 4 for convolutions, residual networks and attention.
-Chapter: "Architectures".
+Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ weights, (c + is)(a + ib) = (ac - bs) + i(bc + as), and that commutes with any o
 sign, and a turn of the pair, in queries and keys alike. Two ways of writing it are known: with the halves a and b of
 the dimensions, and as x c + cat(-b, a) s, where c and s repeat themselves in both halves.
 
-Source: Su et al. (2024), "RoFormer". Chapter: "Architectures".
+Source: Su et al. (2024), "RoFormer". Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations

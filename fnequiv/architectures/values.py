@@ -5,7 +5,7 @@ array of units, one entry a place, which may depend on other legs (the dimension
 its places are read one by one (``None``); or it is *constant*, the value being the same at all its places, as after
 ``expand``. Reshaping regroups and splits legs: the places of a leg split into (a, b) lie within a new unit each b.
 
-All arrays have one inner axis a leg, of its size or 1. Chapter: "Architectures". Theorem: as in
+All arrays have one inner axis a leg, of its size or 1. Chapter: "The symmetry of any model". Theorem: as in
 :mod:`fnequiv.architectures.structure`, whose relations make index maps of every value well defined.
 """
 

@@ -3,7 +3,7 @@
 Notation. A *slot* is an axis of a piece where a family lies, with the factors that its units carry there. Factors that
 are one variable make a block of the family; a family with several has one block for each, their permutations tied.
 
-Theorem: Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "Architectures".
+Theorem: Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "The symmetry of any model".
 """
 
 from __future__ import annotations
