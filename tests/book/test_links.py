@@ -39,3 +39,29 @@ def test_links_lead_somewhere(book, built_page):
         ):
             broken.append(target)
     assert broken == []
+
+
+def test_the_page_for_what_is_not_found_works_from_any_address(book):
+    targets = [urlsplit(target) for target in read(book / "404.html").targets]
+    local = [link.path for link in targets if not (link.scheme or link.netloc) and link.path]
+    assert "/fnequiv/index.html" in local or "/fnequiv/book/index.html" in local
+    for path in local:
+        assert path.startswith("/fnequiv/"), f"{path} depends on the address that was asked for"
+        assert (book / unquote(path.removeprefix("/fnequiv/"))).is_file()
+
+
+def test_robots_and_the_sitemap_name_the_chapters(book):
+    sitemap = (book / "sitemap.xml").read_text(encoding="utf-8")
+    address = "https://fnequiv.github.io/fnequiv/"
+    assert f"{address}sitemap.xml" in (book / "robots.txt").read_text(encoding="utf-8")
+    chapters = [path.relative_to(book).as_posix() for path in book.glob("book/[0-9]_*/*.html")]
+    assert chapters
+    assert all(f"{address}{chapter}</loc>" in sitemap for chapter in chapters)
+
+
+def test_a_shared_link_shows_a_title_and_a_picture(book):
+    for path in book.glob("book/[0-9]_*/*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert '<meta property="og:title"' in text
+        picture = text.split('<meta property="og:image" content="')[1].split('"')[0]
+        assert (book / picture.removeprefix("https://fnequiv.github.io/fnequiv/")).is_file()
