@@ -1,5 +1,6 @@
 """The chapters keep their form: claims asserted, code that fits a page, paths that exist, solutions for exercises."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -68,3 +69,14 @@ def test_a_live_figure_and_a_recap(chapter):
 def test_paths_that_a_page_names_exist(chapter):
     for name in re.findall(r"`((?:fnequiv|tests|book|benchmarks)/[\w./]*)`", text(chapter)):
         assert (ROOT / name).exists(), f"{chapter} names {name}, which is not there"
+
+
+def test_docstrings_name_chapters_that_exist():
+    titles = {re.search(r"^# (.+)$", text(page), re.MULTILINE).group(1) for page in [*CHAPTERS, "book/notation.md"]}
+    named = {}
+    for path in ROOT.glob("fnequiv/**/*.py"):
+        docstring = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+        for sentence in re.findall(r"[Cc]hapters?:? (\"[^.]*)", docstring):
+            named |= dict.fromkeys(re.findall(r"\"([^\"]+)\"", sentence), path.name)
+    assert len(named) > 5
+    assert {title: module for title, module in named.items() if title not in titles} == {}

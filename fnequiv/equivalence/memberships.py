@@ -12,7 +12,7 @@ For m = 1, BatchNorm's way to tie two blocks, M is the identity: g² numbers bes
 weight takes when it is written out as a diagonal matrix.
 
 Source: the gadget is that of graph isomorphism (McKay, 1981), where coloured vertices and edges stand for any
-structure; the group is that of Proposition 1 of Shen (2024) and its section 4. Chapter: "Architectures".
+structure; the group is that of Proposition 1 of Shen (2024) and its section 4. Chapter: "Residual networks".
 """
 
 from __future__ import annotations
