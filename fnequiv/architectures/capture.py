@@ -13,7 +13,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ class Captured:
     names: Mapping[str, tuple[str, ...]]  # leaf -> the names of one tensor
     model: nn.Module  # the copy that was traced, in eval mode
     strange: tuple[str, ...]  # tensors that share memory in another shape
+    types: tuple[torch.dtype, ...]  # floating types that values are converted to
     constants: Mapping[str, torch.Tensor]  # leaf -> its entries, where the code wrote them down
 
 
@@ -87,7 +88,13 @@ def capture(model: nn.Module, example_inputs: object) -> Captured:
     }
     state = model.state_dict()
     written |= {leaf: state[own[0]] for leaf, own in names.items() if not state[own[0]].is_floating_point()}
-    return Captured(tuple(program.graph.nodes), names, twin, strange, written)
+    return Captured(tuple(program.graph.nodes), names, twin, strange, _types(program.graph.nodes), written)
+
+
+def _types(nodes: Iterable[torch.fx.Node]) -> tuple[torch.dtype, ...]:
+    """Return the floating types that operators are told to convert to."""
+    given = [each for node in nodes for each in (*node.args, *node.kwargs.values()) if isinstance(each, torch.dtype)]
+    return tuple({each for each in given if each.is_floating_point})
 
 
 @contextlib.contextmanager

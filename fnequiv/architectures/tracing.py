@@ -62,5 +62,5 @@ def symmetry_of(model: nn.Module, example_inputs: object, *, check: bool = True)
     if check and spec.blocks:
         if any(tensor.is_meta for tensor in captured.model.state_dict().values()):
             raise ValueError("a model on the meta device has no entries to check the function with: pass check=False")
-        check_drift(captured.model, example_inputs, spec)
+        check_drift(captured.model, example_inputs, spec, captured.types)
     return spec
