@@ -113,6 +113,7 @@ def test_chunks_and_executors_change_no_bit(monkeypatch):
         assert same(train(starts, target, executor=threads), alone)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
         assert same(train(starts, target, executor=processes), alone)
+    descent.descend(starts, target, 1e-9, 10)
     np.testing.assert_array_equal(starts, kept)
 
 
