@@ -92,6 +92,7 @@ class Round:
     signatures: np.ndarray  # [draws, entries], of F
     old: np.ndarray  # the cell of every entry
     new: np.ndarray
+    parted: np.ndarray  # which old cells are more than one new cell: only they need measuring again
 
     def follow(self, cells, signatures):
         """The new cells of images with these old cells and signatures, or None if they are not like ours."""
@@ -132,17 +133,16 @@ class Search:
             unseen = unseen[change <= TOLERANCE * self.scale]
         return np.setdiff1d(np.arange(len(self.function.owner)), unseen)
 
-    def measure(self, values, cells):
-        """F, projected to a number, at θ constant on cells but for one entry, for every entry that is not alone."""
+    def measure(self, values, cells, moved):
+        """F, projected to a number, at θ constant on cells but for one entry, for every entry that is to be moved."""
         self.evaluations += 1
         assert self.evaluations < PATIENCE, "the search takes too long: the model is too large or too symmetric"
         theta = np.full((len(values), len(self.function.owner)), 0.5)
         theta[:, self.live] = values[:, cells]
-        shared = (np.bincount(cells)[cells] > 1).nonzero()[0]
-        steps = 0.7 * torch.eye(theta.shape[1], dtype=torch.float64)[self.live[shared]]
+        steps = 0.7 * torch.eye(theta.shape[1], dtype=torch.float64)[self.live[moved]]
         outputs = self.function((torch.as_tensor(theta)[:, None] + steps).flatten(0, 1))
         signatures = np.zeros((len(values), len(cells)))
-        signatures[:, shared] = (outputs @ self.projection).view(len(values), len(shared))
+        signatures[:, moved] = (outputs @ self.projection).view(len(values), -1)
         return signatures
 
     def refine(self, cells):
@@ -151,11 +151,12 @@ class Search:
         while cells.max(initial=-1) + 1 < len(cells):
             tensors = self.function.owner[self.live[np.unique(cells, return_index=True)[1]]]
             values = self.draw(tensors, 2)
-            signatures = self.measure(values, cells)
+            signatures = self.measure(values, cells, np.bincount(cells)[cells] > 1)
             finer = split(cells, signatures)
             if finer.max() == cells.max():
                 break
-            rounds.append(Round(values, signatures, cells, finer))
+            parts = np.bincount(np.unique([cells, finer], axis=1)[0])
+            rounds.append(Round(values, np.where(parts[cells] > 1, signatures, 0), cells, finer, parts > 1))
             cells = finer
         return rounds, cells
 
@@ -179,7 +180,7 @@ class Search:
         cells = apart(cells, image)
         rounds, ours = self.levels[level + 1]
         for step in rounds:
-            cells = step.follow(cells, self.measure(step.values, cells))
+            cells = step.follow(cells, self.measure(step.values, cells, step.parted[cells]))
             if cells is None:
                 return None
         if level + 1 == len(self.base):
