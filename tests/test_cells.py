@@ -103,3 +103,17 @@ def test_trivial_blocks_are_dropped():
     alone = Block("one", 1, "permutation", (Axis("w", 0, "in"), Axis("v", 1, "out")))
     nowhere = Block("nowhere", 3, "permutation", ())
     assert SymmetrySpec((alone, nowhere), shapes).normalised() == SymmetrySpec((), shapes)
+
+
+def test_a_cell_that_is_a_whole_tensor_gives_way_to_it():
+    shapes = {"w": (4, 3), "v": (2, 4)}
+    plain = Block("b", 4, "permutation", (Axis("w", 0, "carry"), Axis("v", 1, "carry")))
+    for cell in (Cell("w"), Cell("w", view=(2, 2, 3), shape=(4, 3)), Cell("w", order=(0, 1))):
+        cut = replace(plain, axes=(Axis(cell.name, 0, "carry"), Axis("v", 1, "carry")))
+        spec = SymmetrySpec((cut,), shapes, (cell,))
+        assert spec.normalised() == SymmetrySpec((plain,), shapes).normalised()
+    turned = Cell("w", order=(1, 0))
+    other = SymmetrySpec(
+        (replace(plain, axes=(Axis(turned.name, 1, "carry"), Axis("v", 1, "carry"))),), shapes, (turned,)
+    )
+    assert other.normalised().cells == (turned,)

@@ -95,6 +95,7 @@ def normalised(spec: SymmetrySpec) -> SymmetrySpec:
     >>> normalised(SymmetrySpec((one,), shapes)) == normalised(SymmetrySpec((other,), shapes))
     True
     """
+    spec = _uncut(spec)
     spec = upright(replace(spec, blocks=tuple(_turned(block) for block in spec.blocks)))
     roots: list[_Cluster] = []
     owner: dict[str, _Cluster] = {}
@@ -111,6 +112,23 @@ def normalised(spec: SymmetrySpec) -> SymmetrySpec:
     cut = {cell.tensor for cell in spec.cells if cell.name in moved}
     cells = sorted((cell for cell in spec.cells if cell.tensor in cut), key=lambda cell: cell.name)
     return replace(spec, blocks=blocks, cells=tuple(cells))
+
+
+def _uncut(spec: SymmetrySpec) -> SymmetrySpec:
+    """Return the specification without cells that are a whole tensor, read as it is."""
+    whole = {
+        cell.name: cell.tensor
+        for cell in spec.cells
+        if not cell.diagonal
+        and cell.order in (None, tuple(range(len(cell.order or ()))))
+        and spec.pieces[cell.name] == spec.shapes[cell.tensor]
+        and sum(other.tensor == cell.tensor for other in spec.cells) == 1
+    }
+    blocks = tuple(
+        replace(block, axes=tuple(replace(axis, tensor=whole.get(axis.tensor, axis.tensor)) for axis in block.axes))
+        for block in spec.blocks
+    )
+    return replace(spec, blocks=blocks, cells=tuple(cell for cell in spec.cells if cell.name not in whole))
 
 
 def _in_order(clusters: Iterable[_Cluster]) -> list[_Cluster]:
