@@ -23,7 +23,7 @@ from fnequiv.optimization.sweeps import Adam, Perceptron, Sweep, sweep
 SEEDS = 256
 STEPS = 280
 LR = 3e-3
-CHUNK = 64
+CHUNK = 256
 
 
 def digits(width: int, dtype: torch.dtype = torch.float64) -> Perceptron:
@@ -89,8 +89,10 @@ def main(*, smoke: bool = False) -> None:
     before = peak()
     swept(task, seeds, 2, 16)
     print(f"{seeds} seeds, {steps} steps of Adam, {CHUNK} a chunk, {torch.get_num_threads()} threads; the loop on")
-    print(f"{rounds * sample} seeds, scaled. Peak memory of a sweep over that of one with 2 seeds: {peak() - before:+.0f} MB")
-    print(f"{'width':>7}{'batch':>7}{'dtype':>9}{'loop ms':>10}{'sweep ms':>10}{'ratio':>9}{'gap of loss':>12}   a member")
+    print(f"{rounds * sample} seeds, scaled. Peak memory over that of a sweep of 2 seeds: {peak() - before:+.0f} MB")
+    print(
+        f"{'width':>7}{'batch':>7}{'dtype':>9}{'loop ms':>10}{'sweep ms':>10}{'ratio':>9}{'gap of loss':>12}   a member"
+    )
     sizes = [(16, 16)] if smoke else [(16, 16), (8, 16), (32, 16), (64, 16), (16, 32), (16, 64), (16, 128)]
     for dtype in (torch.float64, torch.float32):
         for width, batch in sizes:

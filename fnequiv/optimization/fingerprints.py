@@ -107,6 +107,9 @@ def _feed(feed: Feed, path: str, value: object) -> None:
             _feed(feed, path, key)
             _feed(feed, f"{path}[{key!r}]", entry)
     elif isinstance(value, FunctionType):
+        if value.__closure__:
+            names = value.__code__.co_freevars
+            raise TypeError(f"{path} is a function that uses {names} from around it: make them fields of the task")
         feed(f"{value.__module__}.{value.__qualname__}".encode())
         feed(_source(value).encode())
     elif is_dataclass(value) and not isinstance(value, type):

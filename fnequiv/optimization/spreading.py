@@ -85,6 +85,8 @@ def spread(
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
+                if future not in running:
+                    continue  # cancelled a moment ago
                 job = running.pop(future)
                 try:
                     content = future.result()
@@ -118,5 +120,7 @@ def _failure(job: Job[Key], error: BaseException) -> SweepError:
 
 
 def _cancel(running: dict[Future[bytes], Job[Key]]) -> None:
-    for future in running:
-        future.cancel()
+    """Cancel what has not begun, and forget it: not every executor tells those who wait that a future was cancelled."""
+    for future in list(running):
+        if future.cancel():
+            del running[future]

@@ -1,0 +1,330 @@
+"""A sweep trains what a loop with torch.optim trains, whatever its chunks, and says how each member ended."""
+
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fnequiv.equivalence import mlp
+from fnequiv.optimization import members
+from fnequiv.optimization.sweeps import SGD, Adam, Perceptron, Until, sweep, sweep_each
+
+sys.path.insert(0, str(Path(__file__).parent))
+from sweep_tasks import Bowl, Root
+
+sys.path.pop(0)
+
+
+def classes(n=24, dtype=torch.float64, widths=(3, 5, 4)):
+    generator = torch.Generator().manual_seed(7)
+    inputs = torch.randn(n, widths[0], generator=generator, dtype=dtype)
+    return Perceptron(widths, inputs, torch.randint(widths[-1], (n,), generator=generator))
+
+
+def curve(n=24):
+    x = torch.linspace(-1, 1, n, dtype=torch.float64)[:, None]
+    return Perceptron((1, 6, 2), x, torch.cat([x.abs(), x**2], 1), "sigmoid")
+
+
+def loop(task, seed, optimiser, steps, batch):
+    """Train one member with a module and torch.optim: no part of the package but the start."""
+    generator = torch.Generator().manual_seed(seed)
+    sigma = {"tanh": torch.nn.Tanh, "sigmoid": torch.nn.Sigmoid}[task.activation]
+    first, hidden, last = task.widths
+    net = torch.nn.Sequential(torch.nn.Linear(first, hidden), sigma(), torch.nn.Linear(hidden, last)).double()
+    net.load_state_dict(task.init(generator))
+    loss = torch.nn.CrossEntropyLoss() if task.targets.dtype == torch.int64 else torch.nn.MSELoss()
+    optimizer, n = optimiser(net.parameters()), len(task.inputs)
+    for step in range(steps):
+        size = batch or n
+        if step % (n // size) == 0:
+            order = torch.randperm(n, generator=generator) if batch else torch.arange(n)
+        rows = order[step % (n // size) * size :][:size]
+        optimizer.zero_grad()
+        loss(net(task.inputs[rows]), task.targets[rows]).backward()
+        optimizer.step()
+    return net.state_dict(), float(loss(net(task.inputs), task.targets).detach())
+
+
+OPTIMISERS = {
+    "sgd": (SGD(0.3), lambda p: torch.optim.SGD(p, 0.3)),
+    "decay": (SGD(0.3, weight_decay=0.1), lambda p: torch.optim.SGD(p, 0.3, weight_decay=0.1)),
+    "momentum": (SGD(0.1, 0.9), lambda p: torch.optim.SGD(p, 0.1, 0.9)),
+    "nesterov": (
+        SGD(0.1, 0.8, True, 0.01),
+        lambda p: torch.optim.SGD(p, 0.1, 0.8, nesterov=True, weight_decay=0.01),
+    ),
+    "adam": (Adam(0.02), lambda p: torch.optim.Adam(p, 0.02)),
+    "adam decay": (
+        Adam(0.02, (0.8, 0.99), 1e-6, 0.1),
+        lambda p: torch.optim.Adam(p, 0.02, (0.8, 0.99), 1e-6, weight_decay=0.1),
+    ),
+    "adamw": (Adam(0.02, weight_decay=0.1, decoupled=True), lambda p: torch.optim.AdamW(p, 0.02, weight_decay=0.1)),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_every_step_is_that_of_torch_optim(name):
+    ours, theirs = OPTIMISERS[name]
+    generator = torch.Generator().manual_seed(0)
+    theta = torch.randn(3, 8, generator=generator, dtype=torch.float64)
+    leaves = [row.clone().requires_grad_() for row in theta]
+    optimizers, state = [theirs([leaf]) for leaf in leaves], ours.start(theta)
+    for step in range(1, 30):
+        grad = torch.randn(3, 8, generator=generator, dtype=torch.float64)
+        for leaf, optimizer, row in zip(leaves, optimizers, grad, strict=True):
+            leaf.grad = row.clone()
+            optimizer.step()
+        ours.step(theta, grad.clone(), state, step)
+        torch.testing.assert_close(theta, torch.stack(leaves).detach(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch", [None, 7])
+@pytest.mark.parametrize("task", [classes(), curve()], ids=["classes", "curve"])
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_members_are_those_of_a_loop_with_torch_optim(task, batch, name):
+    ours, theirs = OPTIMISERS[name]
+    found = sweep(task, [4, 0, 9], optimiser=ours, steps=40, batch=batch)
+    for index, seed in enumerate((4, 0, 9)):
+        params, loss = loop(task, seed, theirs, 40, batch)
+        torch.testing.assert_close(found.member(index), dict(params), rtol=0, atol=1e-12)
+        assert found.loss[index] == pytest.approx(loss, abs=1e-12)
+    assert found.counts() == {"exhausted": 3}
+    assert found.steps.tolist() == [40] * 3
+    assert found.seeds.tolist() == [4, 0, 9]
+
+
+@pytest.mark.parametrize("batch", [None, 5])
+def test_chunks_change_nothing_beyond_rounding(batch):
+    # A product of matrices may add in another order in a larger batch: 1e-12, not bit by bit, is what is promised.
+    task, rule = classes(), Until(loss=1.3, patience=3, every=4)
+    whole = sweep(task, 11, optimiser=Adam(0.02), steps=60, batch=batch, until=rule, chunk=11)
+    assert len(set(whole.steps.tolist())) > 2  # members leave at several times, so chunks are compacted, too
+    for chunk in (1, 2, 3, 7):
+        parts = sweep(task, 11, optimiser=Adam(0.02), steps=60, batch=batch, until=rule, chunk=chunk)
+        torch.testing.assert_close(parts.parameters, whole.parameters, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(parts.loss, whole.loss, rtol=0, atol=1e-12)
+        assert (parts.status == whole.status).all()
+        assert (parts.steps == whole.steps).all()
+
+
+def test_the_same_sweep_is_the_same_bit_by_bit_and_global_randomness_is_left_alone():
+    before = torch.get_rng_state()
+    first, second = (sweep(classes(), 5, steps=30, batch=4) for _ in range(2))
+    assert all(torch.equal(first.parameters[name], second.parameters[name]) for name in first.parameters)
+    assert not torch.equal(first.parameters["0.weight"][0], first.parameters["0.weight"][1])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_each_member_goes_through_all_examples_once_an_epoch_in_its_own_order(monkeypatch):
+    task = classes(n=7, widths=(3, 4))
+    seen = []
+    inner = members._Members._batch
+    monkeypatch.setattr(members._Members, "_batch", lambda *args: seen.append(inner(*args)) or seen[-1])
+    sweep(task, 2, steps=6, batch=2)
+    rows = torch.stack([(inputs[:, :, None] == task.inputs).all(-1).int().argmax(-1) for inputs, _ in seen])
+    assert rows.shape == (6, 2, 2)  # step, member, example: two epochs of three batches, one example left out
+    for member in (0, 1):
+        epochs = rows[:, member].reshape(2, 6).tolist()
+        assert all(len(set(epoch)) == 6 for epoch in epochs)
+        assert epochs[0] != epochs[1]
+    assert (rows[:, 0] != rows[:, 1]).any()
+
+
+# --- how members end ------------------------------------------------------------------------------------------------
+
+
+def test_goals_end_a_member_at_the_judgement_that_first_sees_them():
+    # θ halves at every step, so that the loss is θ₀² 4^-t / 2 and the gradient θ₀ 2^-t, exactly
+    starts = torch.stack([Bowl().init(torch.Generator().manual_seed(seed))["theta"][0] for seed in range(6)])
+    for rule, wanted in (
+        (Until(loss=1e-3, every=3), (starts.square() / 2e-3).log() / math.log(4)),
+        (Until(gradient=1e-3, every=3), (starts.abs() / 1e-3).log2()),
+    ):
+        found = sweep(Bowl(), 6, optimiser=SGD(0.5), until=rule, steps=100)
+        assert found.counts() == {"converged": 6}
+        assert found.steps.tolist() == [3 * max(0, math.ceil(steps / 3)) for steps in wanted.tolist()]
+        torch.testing.assert_close(found.parameters["theta"][:, 0], starts * 0.5 ** torch.from_numpy(found.steps))
+        assert "<= 0.001 after" in found.message[0]
+
+
+def test_patience_judges_held_out_data_and_the_loss_is_that_of_the_tasks_own():
+    task = Bowl(data=(torch.ones(4, dtype=torch.float64),))
+    worse = (torch.full((2,), -1.0, dtype=torch.float64),)  # on which the loss rises from below while θ shrinks
+    found = sweep(task, 3, optimiser=SGD(0.5), until=Until(patience=2, every=1, data=worse), steps=50)
+    assert found.counts() == {"stopped": 3}
+    assert found.steps.tolist() == [2] * 3
+    np.testing.assert_allclose(found.loss, found.parameters["theta"][:, 0].square() / 2)
+    assert "not improved on in 2 judgements" in found.message[0]
+    assert sweep(task, 3, optimiser=SGD(0.5), until=Until(patience=2), steps=50).counts() == {"exhausted": 3}
+
+
+def test_members_that_are_nan_or_blow_up_diverge_and_the_others_do_not_notice():
+    found = sweep(Root(), 12, optimiser=SGD(0.05), steps=400)
+    starts = np.array([Root().init(torch.Generator().manual_seed(seed))["theta"] for seed in range(12)])
+    assert (found.status == "diverged").all()
+    assert (found.steps[starts < 0] == 0).all()
+    assert (found.steps[starts > 0] > 0).all()
+    assert np.isnan(found.loss).all()
+    assert found.message[int((starts < 0).argmax())] == "loss nan after 0 steps"
+    mixed = sweep(Root(), 12, optimiser=SGD(0.05), steps=5)
+    alive = mixed.status == "exhausted"
+    assert 0 < alive.sum() < 12
+    alone = sweep(Root(), np.flatnonzero(alive).tolist(), optimiser=SGD(0.05), steps=5, chunk=1)
+    assert (alone.loss == mixed.loss[alive]).all()
+    loud = sweep(Bowl(), 2, optimiser=SGD(3.0), steps=40)  # θ doubles: finite, and far above its start
+    assert loud.counts() == {"diverged": 2}
+    assert "more than 1e+06 times the first after 40 steps" in loud.message[0]
+    assert sweep(Bowl(), 2, optimiser=SGD(3.0), steps=2000).message[0].startswith("loss inf after 5")
+
+
+def test_members_that_left_are_no_longer_computed():
+    rows = []
+
+    class Counting(SGD):
+        def step(self, theta, grad, state, t):
+            rows.append(len(theta))
+            super().step(theta, grad, state, t)
+
+    sweep(Bowl(start=1e3), 32, optimiser=Counting(0.5), until=Until(loss=1.0, every=1), steps=60)
+    assert rows == sorted(rows, reverse=True)
+    assert rows[0] == 32
+    assert rows[-1] < 4  # rows of members that left stay until they are half of all
+
+
+def test_steps_may_be_none_at_all():
+    found = sweep(classes(), 3, steps=0)
+    assert found.counts() == {"exhausted": 3}
+    torch.testing.assert_close(found.member(1), classes().init(torch.Generator().manual_seed(1)))
+
+
+# --- the rest -------------------------------------------------------------------------------------------------------
+
+
+def test_several_widths_beside_each_other():
+    tasks = {width: classes(widths=(3, width, 4)) for width in (2, 6)}
+    found = sweep_each(tasks, 3, steps=20, chunk=2)
+    for width, task in tasks.items():
+        alone = sweep(task, 3, steps=20, chunk=2)
+        assert (found[width].loss == alone.loss).all()
+        assert found[width].parameters["0.weight"].shape == (3, width, 3)
+
+
+def test_the_perceptron_is_the_mlp_of_the_package():
+    task = classes()
+    params = task.init(torch.Generator().manual_seed(0))
+    logits = mlp.forward(params, task.inputs, "tanh")
+    assert torch.equal(task.predict(params, task.inputs), logits)
+    wanted = torch.nn.functional.cross_entropy(logits, task.targets)
+    assert task.loss(params, task.data) == pytest.approx(float(wanted), abs=1e-14)
+    far = Perceptron((1, 2), torch.tensor([[1e4]]), torch.tensor([0]))
+    params = {"0.weight": torch.tensor([[-1.0], [1.0]]), "0.bias": torch.zeros(2)}
+    assert float(far.loss(params, far.data)) == 2e4  # logits that an exponential does not survive
+
+
+def test_only_losses():
+    found = sweep(classes(), 4, steps=3, keep="losses", chunk=3)
+    assert (found.loss == sweep(classes(), 4, steps=3, chunk=3).loss).all()
+    assert found.parameters == {}
+    with pytest.raises(ValueError, match="only losses were kept"):
+        found.member(0)
+
+
+def test_a_bar_is_shown_on_demand(capfd):
+    sweep(classes(), 4, steps=2, chunk=3, progress=True)
+    assert "4/4" in capfd.readouterr().err
+    sweep(classes(), 4, steps=2, chunk=3)
+    assert capfd.readouterr().err == ""
+
+
+GOOD = classes()
+BAD = [
+    ({"seeds": 0}, ValueError, "seeds must be >= 1, got 0"),
+    ({"seeds": []}, ValueError, "seeds must be different"),
+    ({"seeds": [1, 1]}, ValueError, "seeds must be different"),
+    ({"seeds": [-1]}, ValueError, "seed must be >= 0, got -1"),
+    ({"seeds": [2**63]}, ValueError, "below 2**63"),
+    ({"seeds": "ab"}, TypeError, "seed must be an integer, got 'a'"),
+    ({"seeds": 1.5}, TypeError, "seeds must be an integer"),
+    ({"steps": -1}, ValueError, "steps must be >= 0"),
+    ({"batch": 0}, ValueError, "batch must be >= 1"),
+    ({"batch": 25}, ValueError, "batch must be at most the number of examples, 24, got 25"),
+    ({"chunk": 0}, ValueError, "chunk must be >= 1"),
+    ({"keep": "all"}, ValueError, "keep must be 'parameters' or 'losses', got 'all'"),
+    ({"optimiser": "adam"}, TypeError, "optimiser must be SGD(...), Adam(...)"),
+    ({"until": 0.1}, TypeError, "until must be Until(...), got 0.1"),
+    ({"executor": 4}, TypeError, "executor must be a concurrent.futures.Executor, got 4"),
+    ({"progress": 1}, TypeError, "progress must be True or False"),
+    ({"checkpoint": 3}, TypeError, "checkpoint must be a folder's path, got 3"),
+    ({"task": "digits"}, TypeError, "task must be a frozen dataclass with init, loss and data"),
+    ({"task": Perceptron}, TypeError, "task must be a frozen dataclass with init, loss and data"),
+    ({"task": Bowl(data=None)}, TypeError, "task.data must be a tuple of tensors"),
+    ({"task": Bowl(data=(torch.ones(2), torch.ones(3)))}, ValueError, "one number of rows >= 1, got [2, 3]"),
+]
+
+
+@pytest.mark.parametrize(("change", "error", "message"), BAD, ids=[str(i) for i in range(len(BAD))])
+def test_what_makes_no_sense_is_refused(refuses, change, error, message):
+    arguments = {"task": GOOD, "seeds": 2, "steps": 2} | change
+    refuses(lambda: sweep(arguments.pop("task"), arguments.pop("seeds"), **arguments), error, message)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: SGD(0.0), ValueError, "lr must be finite and > 0, got 0.0"),
+        (lambda: SGD(0.1, 1.0), ValueError, "momentum must lie in [0, 1), got 1.0"),
+        (lambda: SGD(0.1, nesterov=True), ValueError, "nesterov needs momentum > 0"),
+        (lambda: SGD(0.1, weight_decay=-1), ValueError, "weight_decay must be >= 0"),
+        (lambda: Adam(betas=(0.9, 1.0)), ValueError, "beta_2 must lie in [0, 1), got 1.0"),
+        (lambda: Adam(betas=0.9), TypeError, "betas must be a pair"),
+        (lambda: Adam(eps=0), ValueError, "eps must be finite and > 0"),
+        (lambda: Until(gradient=0), ValueError, "gradient must be finite and > 0"),
+        (lambda: Until(loss=math.nan), ValueError, "loss must be finite"),
+        (lambda: Until(every=0), ValueError, "every must be >= 1"),
+        (lambda: Until(patience=0), ValueError, "patience must be >= 1"),
+        (lambda: Until(margin=-1), ValueError, "margin must be >= 0"),
+        (lambda: Until(blowup=1), ValueError, "blowup must be > 1"),
+        (lambda: Until(data=torch.ones(2)), TypeError, "data must be a tuple of tensors"),
+        (
+            lambda: Perceptron((2, 1), torch.ones(3, 2), torch.ones(3)),
+            ValueError,
+            "targets (3, 1), got (3, 2) and (3,)",
+        ),
+        (lambda: Perceptron((2, 1), torch.ones(3, 2), torch.tensor([0, 1, 0])), ValueError, "lie in 0 .. 0, got 1"),
+        (lambda: Perceptron((2, 1), torch.full((1, 2), math.nan), torch.tensor([0])), ValueError, "must be finite"),
+        (lambda: Perceptron((2, 1), [[1.0, 2.0]], torch.tensor([0])), TypeError, "inputs must be a torch.Tensor"),
+        (lambda: Perceptron((2, 1), torch.ones(1, 2).int(), torch.tensor([0])), TypeError, "inputs must be floating"),
+        (lambda: sweep_each({}, 2), TypeError, "tasks must be a mapping"),
+        (lambda: sweep_each({"a/b": GOOD}, 2, checkpoint="x"), ValueError, "one folder each"),
+        (lambda: sweep(GOOD, 2, steps=0).member(2), ValueError, "below the number of members, 2, got 2"),
+    ],
+)
+def test_numbers_outside_their_range_are_refused(refuses, call, error, message):
+    refuses(call, error, message)
+
+
+def test_tasks_that_are_none_are_refused(refuses):
+    @dataclass(frozen=True, eq=False)
+    class Odd(Bowl):
+        kind: str = ""
+
+        def init(self, generator):
+            two = {"a": torch.ones(1), "b": torch.ones(1, dtype=torch.float64)}
+            return {"mixed": two, "none": {}, "uneven": {"theta": torch.ones(1 + generator.initial_seed())}}.get(
+                self.kind, super().init(generator)
+            )
+
+        def loss(self, params, batch):
+            if self.kind == "vector":
+                return params["theta"]
+            return torch.tensor(1.0) if self.kind == "constant" else params["theta"].sum()
+
+    refuses(lambda: sweep(Odd(kind="mixed"), 1), TypeError, "must be of one floating dtype")
+    refuses(lambda: sweep(Odd(kind="none"), 1), TypeError, "task.init must return tensors by name")
+    refuses(lambda: sweep(Odd(kind="vector"), 1), ValueError, "must return a scalar tensor")
+    refuses(lambda: sweep(Odd(kind="constant"), 1), ValueError, "depends on the parameters")
