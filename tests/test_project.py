@@ -156,7 +156,7 @@ def cells(page):
 )
 def test_every_import_is_declared(patterns, extras):
     provided = {module: {canonicalize_name(d) for d in ds} for module, ds in packages_distributions().items()}
-    own = {"fnequiv", "benchmarks", "chapter_cache"}
+    own = {"fnequiv", "benchmarks", "chapter_cache", "ledger_checks"}
     files = tracked(*patterns)
     assert files
     for name in files:

@@ -1,0 +1,116 @@
+"""A Sphinx extension: the page of the ledger, written anew from ``book/ledger.yml`` whenever the book is built.
+
+One card a statement: what it says, what we found, where it is taught and coded, which tests and which cells verify it.
+Assertions are quoted from the chapters, not from the file. What ``ledger_checks`` finds wrong is a warning each, and
+so is code without a page in the reference; a warning fails the build.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from ledger_checks import Entry, Statement, entries, find_test, problems, statements
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.roles import XRefRole
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).resolve().parents[2]
+PAPER = "The paper's statements"
+logger = logging.getLogger(__name__)
+
+
+def listed(items: list[str]) -> str:
+    """Return the items as one line or, if there are more, as a list inside a definition."""
+    return items[0] if len(items) == 1 else "- " + "\n  - ".join(items)
+
+
+def card(entry: Entry, statement: Statement, page: str, repository: str) -> str:
+    """Return an entry as MyST Markdown; ``page`` is the name of the chapter, ``repository`` an address or ''."""
+
+    def test(name: str) -> str:
+        function = find_test(ROOT, name)
+        line = function.lineno if function else 1
+        return f"[`{name}`]({repository}/blob/main/{name.partition('::')[0]}#L{line})" if repository else f"`{name}`"
+
+    cells = [found for piece in entry.cells if (found := statement.cell(piece))]
+    rows = {
+        "We found": f"*{entry.verdict}*. {entry.found}",
+        "Checked by": ", ".join(entry.how),
+        "Taught": f"{{prf:ref}}`{statement.title} <{entry.label}>` in {{doc}}`/{page}`",
+        "Coded": listed([f"{{py:obj}}`{name}`" for name in entry.code]),
+        "Tests": listed([test(name) for name in entry.tests]),
+        "Cells": listed([f"{{ledger-cell}}`{cell.heading} <{page}>`: `` {line} ``" for cell, line in cells]),
+    }
+    head = f"**{entry.paper or statement.kind.capitalize()}: {statement.title}.** {entry.says}"
+    body = "\n\n".join(f"{term}\n: {text}" for term, text in rows.items() if text)
+    return f"````{{container}} ledger-card\n:name: ledger-{entry.label}\n\n{head}\n\n{body}\n````\n"
+
+
+class Ledger(SphinxDirective):
+    """The directive: it warns of what is wrong and writes the cards, the paper's first, then chapter by chapter."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return one section for the paper and one for each chapter with statements of our own."""
+        self.env.note_reread()  # what it depends on is the whole project
+        found = entries(ROOT)
+        for problem in problems(found, ROOT):
+            logger.warning("ledger: %s", problem, location=self.get_location())
+        self.env.ledger_code = [(entry.label, name) for entry in found for name in entry.code]  # type: ignore[attr-defined]
+        taught = {statement.label: statement for statement in statements(ROOT)}
+        sections: dict[str, list[str]] = {}
+        for entry in (entry for entry in found if entry.label in taught):
+            statement = taught[entry.label]
+            page = Path(statement.page).relative_to(self.env.srcdir).with_suffix("").as_posix()
+            title = PAPER if entry.paper else f"Ours: {statement.heading}"
+            sections.setdefault(title, []).append(card(entry, statement, page, self.repository()))
+        count = (
+            f"{len(found)} statements, {len({name for entry in found for name in entry.tests})} tests, "
+            f"{sum(len(entry.cells) for entry in found)} assertions in chapters: all of them were there when this "
+            "page was built."
+        )
+        return [nodes.paragraph(count, count), *(self.section(*pair) for pair in sections.items())]
+
+    def repository(self) -> str:
+        """Return the address of the sources, '' if the theme is told none."""
+        return (self.config.html_theme_options or {}).get("repository_url", "")
+
+    def section(self, title: str, cards: list[str]) -> nodes.section:
+        """Return a section of cards."""
+        section = nodes.section(ids=[nodes.make_id(title)], names=[nodes.fully_normalize_name(title)])
+        section += nodes.title(title, title)
+        self.state.document.note_implicit_target(section, section)
+        self.state.nested_parse(StringList("\n".join(cards).split("\n"), source="ledger.yml"), 0, section)
+        return section
+
+
+def link_cell(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element) -> nodes.Element | None:
+    """Resolve the link to a cell: the section that it stands in, or its page where the heading has no such anchor."""
+    if node["reftype"] != "ledger-cell":
+        return None
+    page, anchor = node["reftarget"], "#" + nodes.make_id(text.astext())
+    anchors = {link["anchorname"] for link in env.tocs[page].findall(nodes.reference)}
+    address = app.builder.get_relative_uri(node["refdoc"], page) + (anchor if anchor in anchors else "")
+    return nodes.reference("", text.astext(), internal=True, refuri=address)
+
+
+def check_reference(app: Sphinx, env: BuildEnvironment) -> None:
+    """Warn of code that the ledger names and the reference does not describe."""
+    described = {name for name, *_ in env.get_domain("py").get_objects()}
+    for label, name in getattr(env, "ledger_code", []):
+        if name not in described:
+            logger.warning("ledger: %s: the reference has no entry for %s", label, name)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Add the directive, the link to a cell, and the style of the cards."""
+    app.add_directive("ledger", Ledger)
+    app.add_role("ledger-cell", XRefRole())
+    app.connect("missing-reference", link_cell)
+    app.connect("env-check-consistency", check_reference)
+    app.add_css_file("ledger.css")
+    return {"parallel_read_safe": False, "parallel_write_safe": True}
