@@ -43,7 +43,7 @@ def least(
     (array([0.3303]), array([0.1]))
     """
     grid = np.geomspace(largest, largest * _SMALLEST, _POINTS)
-    best, radius, nats = np.full(count, np.inf), np.full(count, largest), np.zeros(count)
+    best, radius, nats = np.full(count, np.inf), np.full(count, largest), np.full(count, np.inf)
     for refinement in range(3):
         known = nats_at(log_cover, grid)
         values = objective(grid[None], known[None])
@@ -111,6 +111,8 @@ def check_samples(n: npt.ArrayLike) -> Array:
     array([  10., 1000.])
     """
     sizes = check_finite("n", n)
+    if not sizes.size:
+        raise ValueError("n must hold at least one number of samples, got none")
     if (sizes < 1).any() or (sizes != np.floor(sizes)).any():
         raise ValueError(f"n must be a whole number of samples >= 1, got {shown(n)}")
     return sizes

@@ -89,7 +89,7 @@ def uniform_bound(
     """
     sizes = check_samples(n)
     m, slope = check_range("loss_range", loss_range), check_range("lipschitz", lipschitz)
-    confidence = np.log(2 / check_probability(eta))
+    confidence = np.log(2) - np.log(check_probability(eta))
     flat = sizes.reshape(-1, 1)
 
     def total(eps: Array, nats: Array) -> Array:
@@ -114,7 +114,8 @@ def sample_size(
     Raises
     ------
     TypeError, ValueError
-        As :func:`uniform_bound`; also if the target is not > 0.
+        As :func:`uniform_bound`; also if the target is not > 0, or no number of samples in float64's range
+        reaches it.
 
     Examples
     --------
@@ -127,7 +128,7 @@ def sample_size(
         check_range(name, value)
         for name, value in (("loss_range", loss_range), ("lipschitz", lipschitz), ("target", target))
     )
-    confidence = np.log(2 / check_probability(eta))
+    confidence = np.log(2) - np.log(check_probability(eta))
 
     def needed(eps: Array, nats: Array) -> Array:
         rest = goal - 2 * slope * eps
@@ -135,7 +136,11 @@ def sample_size(
             return np.where(rest > 0, (nats + confidence) / (2 * (rest / m) ** 2), np.inf)
 
     value, _, _ = least(log_cover, needed, goal / (2 * slope), 1)
-    return 1 if goal >= m else int(np.ceil(value[0]))  # |R - R_n| never exceeds M
+    if goal >= m:
+        return 1  # |R - R_n| never exceeds M
+    if value[0] == np.inf:
+        raise ValueError(f"target must be within reach of 1.8e308 samples, got {goal}: ask for less")
+    return int(np.ceil(value[0]))
 
 
 __all__ = ["LogCover", "UniformBound", "sample_size", "uniform_bound"]

@@ -21,6 +21,10 @@ def finite(eps, count):
     return np.full(np.shape(eps), math.log(count))
 
 
+def endless(eps):
+    return np.full(np.shape(eps), math.inf)
+
+
 @pytest.mark.parametrize("n", [10**3, 10**5, 10**8, 10**12])
 def test_the_radius_is_the_best_that_a_derivative_finds(n):
     def total(log_eps):
@@ -112,6 +116,12 @@ def test_a_target_that_always_holds_needs_one_sample():
     assert sample_size(smooth, 2.0, loss_range=2) == 1 < sample_size(smooth, 1.99, loss_range=2)
 
 
+def test_a_bound_that_says_nothing_names_no_covering_number_of_its_own():
+    found = uniform_bound(endless, 10)
+    assert (found.value, found.log_cover, found.informative) == (1.0, math.inf, False)
+    assert uniform_bound(smooth, 10**6, eta=1e-320).informative  # 2/eta is beyond float64, its log is not
+
+
 @pytest.mark.parametrize("target", [0.5, 0.1, 0.01])
 def test_the_sample_size_is_the_least(target):
     n = sample_size(smooth, target)
@@ -140,6 +150,7 @@ def test_what_a_symmetry_saves_is_what_its_cover_saves():
     [
         (lambda: uniform_bound(3.0, 10), TypeError, "log_cover must be a function"),
         (lambda: uniform_bound(smooth, 0), ValueError, "n must be a whole number of samples >= 1"),
+        (lambda: uniform_bound(smooth, []), ValueError, "n must hold at least one number of samples"),
         (lambda: uniform_bound(smooth, 2.5), ValueError, "n must be a whole number"),
         (lambda: uniform_bound(smooth, math.nan), ValueError, "n"),
         (lambda: uniform_bound(smooth, 10, eta=1), ValueError, "eta must be a probability in (0, 1)"),
@@ -149,6 +160,8 @@ def test_what_a_symmetry_saves_is_what_its_cover_saves():
         (lambda: uniform_bound(lambda eps: eps * math.nan, 10), ValueError, "nats >= 0"),
         (lambda: uniform_bound(lambda eps: 1.0, 10), ValueError, "one number a radius"),
         (lambda: sample_size(smooth, 0), ValueError, "target"),
+        (lambda: sample_size(endless, 0.1), ValueError, "target must be within reach of 1.8e308 samples"),
+        (lambda: sample_size(smooth, 1e-200), ValueError, "target must be within reach of 1.8e308 samples"),
         (lambda: least_squares_bound(smooth, 10, approximation=-1), ValueError, "approximation must be >= 0"),
         (lambda: schmidt_hieber_bound(smooth, 10, bound=0.5), ValueError, "bound must be >= 1"),
         (lambda: schmidt_hieber_bound(smooth, 10, kappa=2), ValueError, "kappa must lie in (0, 1]"),
