@@ -10,6 +10,7 @@ subject to Σ_k c_k δ_k = ε: the derivatives s_k/δ_k are the same multiple of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -35,10 +36,10 @@ def make_grid(cover: Cover, log_eps: Array, symmetry: str, *, fewer: bool = Fals
     shares: dict[str, float] = {}
     for units in cover.units:
         shares |= units.shares() if fewer else units.sizes()
-    moving = [shares[block] * (cost > -np.inf) for block, cost in cover.log_coefficients.items()]
+    moving = [float(shares[block]) * (cost > -np.inf) for block, cost in cover.log_coefficients.items()]
     log_whole = np.log(sum(moving, start=np.zeros(())))
     resolutions = {
-        block: log_eps + np.log(shares[block]) - log_whole - cost for block, cost in cover.log_coefficients.items()
+        block: log_eps + math.log(shares[block]) - log_whole - cost for block, cost in cover.log_coefficients.items()
     }
     levels = {block: log_ceil(cover.log_ranges[block] - step) for block, step in resolutions.items()}
     counts = (units.log_count(levels, symmetry) for units in cover.units)

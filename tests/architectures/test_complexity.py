@@ -420,6 +420,18 @@ def test_wrong_steps_are_named():
         covering_terms(TINY[0], B=1, Bx=1, eps=[0.1, 0.2])
 
 
+@pytest.mark.parametrize("width", [10**12, 10**40])
+def test_sizes_beyond_64_bits_overflow_nothing(width):
+    networks = [
+        ResidualClass(inputs=3, stream=width, inner=width, blocks=2, outputs=1),
+        ConvolutionalClass(image=(8, 8), channels=(1, width, width), outputs=10),
+        AttentionClass(tokens=4, channels=width, heads=2),
+    ]
+    for network in networks:
+        least, *_, most = (covering_bound(network, B=1, Bx=1, eps=0.1, symmetry=name) for name in ("best", "none"))
+        assert 0 < least <= most < math.inf
+
+
 def test_the_bounds_need_no_torch():
     code = "import sys, fnequiv.architectures.complexity; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
