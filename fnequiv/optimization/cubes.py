@@ -107,8 +107,9 @@ def log_start_probability(params: Params, scheme: str | Scheme, *, delta: float 
     >>> found.exact, round(math.exp(found.log_value), 6)  # 2! · 0.1² · (0.2/√2)²
     (True, 0.0004)
     """
+    scheme = get(scheme)
     network, separation, delta = check_cubes(params, delta)
-    laws = laws_of(network, get(scheme))
+    laws = laws_of(network, scheme)
     with np.errstate(invalid="ignore"):
         parts = [law.log_probability(x, delta / 2).sum() for law, x in zip(laws, network.tensors, strict=True)]
     orders = log_distinct_permutations(params)
@@ -206,5 +207,7 @@ def _is_exact(network: Network) -> bool:
         copies = union(network, 1.0).arrangements
     except ValueError:
         return False
+    if len(copies) == 1:  # itself, for nothing is tied or all ties are twins; a search takes long in wide layers
+        return True
     smallest = float(np.nextafter(0, 1))  # what is nearer than the least positive number is equal
     return all(np.isfinite(Union((network,), 0.0, smallest).log_copies_near(stacked([copy]))[0]) for copy in copies)

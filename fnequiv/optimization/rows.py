@@ -67,9 +67,10 @@ def read(params: Params) -> Network:
     Raises
     ------
     TypeError
-        If ``params`` does not map names to tensors.
+        If ``params`` does not map names to tensors, or one is complex.
     ValueError
-        If the tensors do not form a chain of layers, hold NaN or infinities, share memory, or belong to a PReLU.
+        If the tensors do not form a chain of layers, hold NaN or infinities or have no entries (on the meta device),
+        share memory, or belong to a PReLU.
 
     Examples
     --------
@@ -80,6 +81,11 @@ def read(params: Params) -> Network:
     if slopes := [layer.slope for layer in layers if layer.slope is not None]:
         raise ValueError(f"tensor {slopes[0]!r} is the slope of a PReLU: only weights and biases are drawn at random")
     check_untied(params, set(params))
+    for name, tensor in params.items():
+        if tensor.is_complex():
+            raise TypeError(f"tensor {name!r} must be real, got {tensor.dtype}: its laws are those of real numbers")
+        if tensor.is_meta:
+            raise ValueError(f"tensor {name!r} must have entries, got one on the meta device: draw it first")
     found = {name: check_finite(name, tensor.detach().cpu().double().numpy()) for name, tensor in params.items()}
     return Network(
         tuple(found[layer.weight] + 0.0 for layer in layers),  # -0.0 becomes 0.0, so that equal numbers have equal bits

@@ -196,9 +196,20 @@ def test_wrong_input_is_named(refuses):
     refuses(lambda: delta_min(broken), ValueError, "0.weight must be finite, got nan")
     refuses(lambda: delta_max(params, linear), ValueError, "both networks must have tensors of one name and shape")
     refuses(lambda: effective_log_volume((2, 3, 1), "pytorch", bias=0), TypeError, "bias must be True or False")
+    refuses(lambda: call({name: tensor.cfloat() for name, tensor in params.items()}, "pytorch"), TypeError, "be real")
+    refuses(lambda: call({name: tensor.to("meta") for name, tensor in params.items()}, "pytorch"), ValueError, "meta")
+    refuses(lambda: call(broken, "kaiming"), ValueError, "scheme must be one of")  # at once, before what takes long
     square = torch.ones(2, 2)
     tied = {"0.weight": square, "2.weight": square}
     refuses(lambda: delta_min(tied), ValueError, "shares memory with")
+
+
+def test_without_ties_no_row_is_sought_among_all(monkeypatch):
+    monkeypatch.setattr("fnequiv.optimization.membership._matched", lambda *_: pytest.fail("a search"))
+    params = draw((2, 5, 5, 1), "pytorch", np.random.default_rng(0))
+    assert log_start_probability(params, "pytorch").exact
+    twins = {"0.weight": torch.ones(2, 1) / 8, "2.weight": torch.ones(1, 2) / 8}
+    assert log_start_probability(twins, "pytorch", delta=0.1).exact
 
 
 def test_a_linear_network_has_one_cube():
