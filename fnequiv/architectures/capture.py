@@ -13,13 +13,14 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from torch.export.graph_signature import InputKind
+from torch.nn.parameter import is_lazy
 
 from ..validation import shown
 
@@ -55,6 +56,54 @@ def arguments(example_inputs: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
     )
 
 
+def tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the tensors of the state dict, which may hold extra states of other types.
+
+    Examples
+    --------
+    >>> list(tensors_of(nn.Linear(2, 1)))
+    ['weight', 'bias']
+    """
+    return {name: value for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+
+
+def mapped(tree: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """Return arguments with every tensor changed; tuples, lists and dicts are new, anything else is kept.
+
+    Examples
+    --------
+    >>> mapped({"x": [torch.ones(1)], "k": 3}, lambda tensor: 2 * tensor)
+    {'x': [tensor([2.])], 'k': 3}
+    """
+    if isinstance(tree, torch.Tensor):
+        return change(tree)
+    if isinstance(tree, dict):
+        return {key: mapped(each, change) for key, each in tree.items()}
+    if isinstance(tree, (tuple, list)):
+        parts = [mapped(each, change) for each in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return tree
+
+
+def copied(tree: Any) -> Any:
+    """Return arguments with tensors of their own, for a model may write into what it is given.
+
+    Examples
+    --------
+    >>> one, two = copied((x := torch.ones(2), x))
+    >>> one is two, one is x
+    (True, False)
+    """
+    seen: dict[int, torch.Tensor] = {}
+
+    def copy_of(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in seen:
+            seen[id(tensor)] = tensor.detach().clone()
+        return seen[id(tensor)]
+
+    return mapped(tree, copy_of)
+
+
 def capture(model: nn.Module, example_inputs: object) -> Captured:
     """Return the graph of ``model`` on inputs like ``example_inputs``; the model is copied first and left alone.
 
@@ -63,16 +112,19 @@ def capture(model: nn.Module, example_inputs: object) -> Captured:
     TypeError
         If ``model`` is no module, or the inputs are of another type.
     ValueError
-        If the module cannot be copied, does not run on the inputs, or cannot be traced: the message has the place.
+        If the module is lazy, cannot be copied, does not run on the inputs, or cannot be traced: with the place.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {shown(model)}: pass the model itself")
+    if any(is_lazy(each) for each in (*model.parameters(), *model.buffers())):
+        raise ValueError("the model has lazy modules, whose shapes are not known yet: call it once on the inputs first")
     args, kwargs = arguments(example_inputs)
     try:
         twin = copy.deepcopy(model).eval()
     except Exception as error:
         raise ValueError(f"the model cannot be copied ({_line(error)}), and it is traced as a copy") from error
-    _run(twin, args, kwargs)
+    _run(twin, *copied((args, kwargs)))
+    args, kwargs = copied((args, kwargs))
     try:
         with torch.no_grad(), _quiet(), torch.random.fork_rng(devices=[]):
             program = torch.export.export(twin, args, kwargs or None, strict=False)

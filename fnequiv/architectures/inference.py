@@ -39,6 +39,9 @@ def infer(captured: Captured, shapes: Mapping[str, tuple[int, ...]]) -> Symmetry
     parameters = walk(captured, structure)
     for name in captured.strange:
         structure.notes.append(f"{name} shares its memory with a tensor of another shape, and is left unmoved")
+    for leaf, entries in captured.constants.items():
+        if leaf in captured.names and entries.is_complex():
+            structure.notes.append(f"{captured.names[leaf][0]} has complex entries, and is left unmoved")
     while True:
         solution = solve(structure)
         scales = Scales(structure.variables)

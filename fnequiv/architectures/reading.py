@@ -67,6 +67,8 @@ def segments(
     UnreadableError
         If the places of a family follow no digits.
     """
+    if not len(units):
+        return []
     kinds = solution.kinds[solution.family[units]]
     if still:
         kinds = np.where(np.isin(solution.family[units], list(still)), -1, kinds)

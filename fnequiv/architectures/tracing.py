@@ -14,7 +14,7 @@ from torch import nn
 
 from ..symmetry import SymmetrySpec
 from ..validation import check_bool
-from .capture import capture
+from .capture import capture, tensors_of
 from .drift import check_drift
 from .inference import infer
 
@@ -27,7 +27,7 @@ def symmetry_of(model: nn.Module, example_inputs: object, *, check: bool = True)
     Parameters
     ----------
     model
-        Any module that ``torch.export`` can trace. It is copied, and not changed.
+        Any module that ``torch.export`` can trace. It is copied, and not changed; nor are the inputs.
     example_inputs
         Arguments of one call: a tensor, a tuple of arguments, or a dict of named ones.
     check
@@ -43,7 +43,8 @@ def symmetry_of(model: nn.Module, example_inputs: object, *, check: bool = True)
     TypeError
         If ``model`` is no module or the inputs are of another type.
     ValueError
-        If the module does not run on the inputs or cannot be traced, or has no entries to check.
+        If the module does not run on the inputs or cannot be traced, has no entries to check, or
+        returns NaN.
     RuntimeError
         If an element of the group changes the function: a fault of the inference, named by its block.
 
@@ -57,10 +58,10 @@ def symmetry_of(model: nn.Module, example_inputs: object, *, check: bool = True)
     """
     check_bool("check", check)
     captured = capture(model, example_inputs)
-    shapes = {name: tuple(tensor.shape) for name, tensor in captured.model.state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors_of(captured.model).items()}
     spec = infer(captured, shapes)
     if check and spec.blocks:
-        if any(tensor.is_meta for tensor in captured.model.state_dict().values()):
+        if any(tensor.is_meta for tensor in tensors_of(captured.model).values()):
             raise ValueError("a model on the meta device has no entries to check the function with: pass check=False")
         check_drift(captured.model, example_inputs, spec, captured.types)
     return spec
