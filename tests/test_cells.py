@@ -117,3 +117,14 @@ def test_a_cell_that_is_a_whole_tensor_gives_way_to_it():
         (replace(plain, axes=(Axis(turned.name, 1, "carry"), Axis("v", 1, "carry"))),), shapes, (turned,)
     )
     assert other.normalised().cells == (turned,)
+
+
+def test_a_way_out_stays_one_behind_a_power_that_is_not_one():
+    """λ multiplies on the way in and λ² divides on the way out: the reverse is another group."""
+    places = (Axis("a", 1, "out"), Axis("b", 0, "in"))  # the way out comes first by name
+    square = Block("h", 2, "scaled", places, degree=2)
+    spec = SymmetrySpec((square,), {"a": (1, 2), "b": (2, 3)})
+    turned = replace(square, axes=(Axis("a", 1, "in"), Axis("b", 0, "out")))
+    assert spec.normalised() != replace(spec, blocks=(turned,)).normalised()
+    once = replace(spec, blocks=(replace(square, degree=1),))
+    assert once.normalised() == replace(spec, blocks=(replace(turned, degree=1),)).normalised()

@@ -44,12 +44,6 @@ class UnreadableError(Exception):
         self.families = tuple(families)
 
 
-def anchors(units: Ids, solution: Solution) -> list[tuple[int, Ids]]:
-    """Return the families that move a line of units, each with the places in it (all of one colour pattern)."""
-    k = int(solution.family[units[0]])
-    return _lifted(k, solution.place[units], solution)
-
-
 def _lifted(k: int, places: Ids, solution: Solution) -> list[tuple[int, Ids]]:
     family = solution.families[k]
     if family.free:

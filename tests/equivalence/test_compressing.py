@@ -68,3 +68,13 @@ def test_one_network_keeps_its_lengths_and_nothing_that_no_scale_reaches():
     np.testing.assert_allclose((small["conv"] ** 2).ravel(), (a["conv"] ** 2).sum(axis=(1, 2, 3)))
     assert [axis.tensor for axis in blocks[2].axes] == ["next"]
     assert compressed([a], SPEC.only(signs=True)) == ([{}], [])
+
+
+def test_small_networks_are_large_ones_made_small():
+    rng = np.random.default_rng(0)
+    pair = [{name: rng.normal(size=shape) for name, shape in SHAPES.items()} for _ in "ab"]
+    large, _ = compressed(pair, SPEC)
+    small, _ = compressed([{name: array * 1e-6 for name, array in network.items()} for network in pair], SPEC)
+    for one, other in zip(large, small, strict=True):
+        for name in one:
+            assert np.allclose(one[name] * 1e-6, other[name], rtol=1e-9, atol=0)
