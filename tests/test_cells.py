@@ -1,5 +1,6 @@
 """Cells and nested blocks of a specification: what they are, what is refused, and when two specifications are one."""
 
+import math
 import pickle
 from dataclasses import replace
 
@@ -128,3 +129,8 @@ def test_a_way_out_stays_one_behind_a_power_that_is_not_one():
     assert spec.normalised() != replace(spec, blocks=(turned,)).normalised()
     once = replace(spec, blocks=(replace(square, degree=1),))
     assert once.normalised() == replace(spec, blocks=(replace(turned, degree=1),)).normalised()
+
+
+def test_the_log_of_a_nested_order_is_that_of_the_order():
+    assert INNER.order() == math.factorial(3) ** 2 * 2**6
+    assert INNER.log_order() == pytest.approx(math.log(INNER.order()))
