@@ -1,4 +1,4 @@
-"""The files here import one another (importlib mode puts no test folder on the path), and train or run small networks."""
+"""The files here import one another: importlib mode puts no test folder on the path. Small networks want one thread."""
 
 import sys
 from pathlib import Path
