@@ -12,8 +12,9 @@ import copy
 import io
 import logging
 import re
+import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,9 @@ from torch.export.graph_signature import InputKind
 from torch.nn.parameter import is_lazy
 
 from ..validation import shown
+from .given import arguments, copied
+
+_TRACER = threading.RLock()  # torch.export, and what keeps it quiet, are one to a process
 
 
 @dataclass(frozen=True)
@@ -37,25 +41,6 @@ class Captured:
     constants: Mapping[str, torch.Tensor]  # leaf -> its entries, where the code wrote them down
 
 
-def arguments(example_inputs: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return positional and named arguments of the call that is traced.
-
-    Raises
-    ------
-    TypeError
-        If they are neither a tensor, nor a tuple or a list, nor a dict with names.
-    """
-    if isinstance(example_inputs, torch.Tensor):
-        return (example_inputs,), {}
-    if isinstance(example_inputs, Mapping) and all(isinstance(key, str) for key in example_inputs):
-        return (), dict(example_inputs)
-    if isinstance(example_inputs, (tuple, list)):
-        return tuple(example_inputs), {}
-    raise TypeError(
-        f"example_inputs must be a tensor, a tuple of arguments or a dict of named ones, got {shown(example_inputs)}"
-    )
-
-
 def tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
     """Return the tensors of the state dict, which may hold extra states of other types.
 
@@ -65,43 +50,6 @@ def tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
     ['weight', 'bias']
     """
     return {name: value for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
-
-
-def mapped(tree: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """Return arguments with every tensor changed; tuples, lists and dicts are new, anything else is kept.
-
-    Examples
-    --------
-    >>> mapped({"x": [torch.ones(1)], "k": 3}, lambda tensor: 2 * tensor)
-    {'x': [tensor([2.])], 'k': 3}
-    """
-    if isinstance(tree, torch.Tensor):
-        return change(tree)
-    if isinstance(tree, dict):
-        return {key: mapped(each, change) for key, each in tree.items()}
-    if isinstance(tree, (tuple, list)):
-        parts = [mapped(each, change) for each in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-    return tree
-
-
-def copied(tree: Any) -> Any:
-    """Return arguments with tensors of their own, for a model may write into what it is given.
-
-    Examples
-    --------
-    >>> one, two = copied((x := torch.ones(2), x))
-    >>> one is two, one is x
-    (True, False)
-    """
-    seen: dict[int, torch.Tensor] = {}
-
-    def copy_of(tensor: torch.Tensor) -> torch.Tensor:
-        if id(tensor) not in seen:
-            seen[id(tensor)] = tensor.detach().clone()
-        return seen[id(tensor)]
-
-    return mapped(tree, copy_of)
 
 
 def capture(model: nn.Module, example_inputs: object) -> Captured:
@@ -126,7 +74,7 @@ def capture(model: nn.Module, example_inputs: object) -> Captured:
     _run(twin, *copied((args, kwargs)))
     args, kwargs = copied((args, kwargs))
     try:
-        with torch.no_grad(), _quiet(), torch.random.fork_rng(devices=[]):
+        with _TRACER, torch.no_grad(), _quiet(), torch.random.fork_rng(devices=[]):
             program = torch.export.export(twin, args, kwargs or None, strict=False)
             if any(_in_place(node) for node in program.graph.nodes):
                 program = program.run_decompositions({})

@@ -20,7 +20,8 @@ from ..equivalence.actions import apply
 from ..equivalence.elements import GroupElement
 from ..equivalence.group import identity, sample
 from ..symmetry import SymmetrySpec
-from .capture import arguments, copied, mapped, tensors_of
+from .capture import tensors_of
+from .given import arguments, copied, mapped
 
 TOLERANCE = 1e-9
 _MARGIN = 256  # roundings of the coarsest type that a model converts its numbers to

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import namedtuple
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -45,6 +46,12 @@ def test_one_tensor_given_twice_is_one_tensor() -> None:
     x = torch.zeros(2, 3, 4)
     model = nn.MultiheadAttention(4, 2, batch_first=True)
     assert symmetry_of(model, (x, x, x)) == symmetry_of(model, (x, x.clone(), x.clone()))
+
+
+def test_threads_trace_one_after_the_other(x: torch.Tensor) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: symmetry_of(Around(), x).order(), range(8)))
+    assert found == [ORDER] * 8
 
 
 def test_named_tuples_are_inputs(x: torch.Tensor) -> None:
