@@ -52,6 +52,10 @@ class Checkpoint:
     def __init__(self, folder: str | os.PathLike[str], parts: Mapping[str, str]) -> None:
         if not isinstance(folder, (str, os.PathLike)):
             raise TypeError(f"checkpoint must be a folder's path, got {shown(folder)}")
+        if not os.fspath(folder) or (Path(folder).exists() and not Path(folder).is_dir()):
+            raise ValueError(
+                f"checkpoint must be a folder's path, got {shown(folder)}: name a folder, or one to be made"
+            )
         self._folder = Path(folder)
         self.digest = hashlib.sha256(json.dumps(dict(parts), sort_keys=True).encode()).hexdigest()
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -208,7 +208,8 @@ def before_and_after(
 def _between(a: torch.Tensor, b: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     shares = shares.to(a.device).view(-1, *[1] * a.ndim)
     if a.is_floating_point():
-        return torch.lerp(a[None], b[None], shares.to(a.dtype))
+        late = shares.to(a.dtype)
+        return (1 - late) * a[None] + late * b[None]  # lerp's b - a could overflow
     return torch.where(shares <= 0.5, a[None], b[None])
 
 

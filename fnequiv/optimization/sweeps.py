@@ -181,7 +181,11 @@ def _run(
     for task in tasks.values():
         check_task(task, wanted[0])
         _check_batch(recipe.batch, task)
-    stores = {key: Checkpoint(folder, fingerprint(tasks[key], recipe)) for key, folder in folders.items() if folder}
+    stores = {
+        key: Checkpoint(folder, fingerprint(tasks[key], recipe))
+        for key, folder in folders.items()
+        if folder is not None
+    }
     ledgers = {key: Ledger(wanted) for key in tasks}
     with tqdm(total=len(tasks) * len(wanted), desc="members", disable=not progress) as bar:
         for key, store in stores.items():
@@ -236,6 +240,6 @@ def _folders(checkpoint: Folder | None, keys: Sequence[Key]) -> dict[Key, Folder
         return dict.fromkeys(keys)
     names = [str(key) for key in keys]
     for name in names:
-        if name != Path(name).name or names.count(name) > 1:
+        if name in ("", "..") or name != Path(name).name or names.count(name) > 1:
             raise ValueError(f"names of tasks must make one folder each for a checkpoint, got {shown(name)}")
     return {key: Path(checkpoint) / name for key, name in zip(keys, names, strict=True)}

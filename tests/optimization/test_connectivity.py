@@ -183,3 +183,16 @@ def test_wrong_input_is_named(refuses):
         ValueError,
         "loss must be finite on the line",
     )
+
+
+def test_ends_of_a_line_are_exact_and_finite_however_far_apart():
+    for dtype in (torch.float32, torch.float64):
+        most = torch.finfo(dtype).max
+        a, b = (
+            {"w": torch.tensor([most, 0.1, -most], dtype=dtype)},
+            {"w": torch.tensor([-most, 0.3, most], dtype=dtype)},
+        )
+        points = line(a, b, 5)["w"]
+        assert torch.isfinite(points).all()
+        assert torch.equal(points[0], a["w"])
+        assert torch.equal(points[-1], b["w"])

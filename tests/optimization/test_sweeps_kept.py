@@ -268,20 +268,40 @@ def test_bytes_go_both_ways():
 
 
 MEMORY = """
-import resource, torch
+import re, torch
+from pathlib import Path
 from sweep_tasks import Wide
 from fnequiv.optimization.sweeps import SGD, sweep
 def peak(seeds, chunk):
     sweep(Wide(), seeds, optimiser=SGD(0.1, 0.9), steps=2, chunk=chunk, keep="losses")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # getrusage would begin with the memory of the process that started this one
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 peak(1, 1)
 print(peak(8, 4), peak(64, 4), peak(64, 32))
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak from Linux's /proc")
 def test_memory_follows_the_chunk_not_the_number_of_seeds(importable):
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True, timeout=60)
     few, many, wide = map(float, done.stdout.split())
     member = 200_000 * 4 / 2**20  # MB of one member's parameters
     assert many - few < 8 * member  # 56 members more, 14 chunks
     assert wide - many > 28 * member  # 28 members more at a time
+
+
+@pytest.mark.parametrize("name", ["", ".."])
+def test_a_checkpoint_stays_in_its_folder(refuses, tmp_path, name):
+    refuses(
+        lambda: sweep_each({name: Bowl()}, 2, optimiser=SGD(0.1), steps=1, checkpoint=tmp_path / "kept"),
+        ValueError,
+        "one folder each",
+    )
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    for wrong in ("", file):
+        refuses(
+            lambda wrong=wrong: sweep(Bowl(), 2, optimiser=SGD(0.1), steps=1, checkpoint=wrong),
+            ValueError,
+            "a folder's path",
+        )
