@@ -52,6 +52,7 @@ def test_scales_and_mixing_are_counted_apart_from_the_order():
     spec = SymmetrySpec((HEADS, INNER), SHAPES)
     assert spec.order() == 2 * 6**2 * 2**6
     assert spec.continuous_dimension() == 6 + 12
+    assert "continuous dimension 18 (6 scales, 12 of mixing)" in str(spec)
     assert spec.only().order() == 2 * 6**2
     assert spec.only().continuous_dimension() == 0
     assert pickle.loads(pickle.dumps(spec)) == spec

@@ -41,7 +41,10 @@ def table_of(spec: SymmetrySpec) -> str:
         head = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
         whole = f"{head}  {row[4]}"
         lines += [whole] if len(whole) <= _WIDTH else [head.rstrip(), *_wrapped(row[4])]
-    lines.append(f"log order {spec.log_order():.6g} nats, continuous dimension {spec.continuous_dimension()}")
+    mixing = sum(block.mixing for block in spec.blocks)
+    dimension = spec.continuous_dimension()
+    apart = f" ({dimension - mixing} scales, {mixing} of mixing)" if mixing else ""
+    lines.append(f"log order {spec.log_order():.6g} nats, continuous dimension {dimension}{apart}")
     for note in spec.notes:
         lines += textwrap.wrap(note, _WIDTH, subsequent_indent=_INDENT, break_long_words=False)
     return "\n".join(lines)
