@@ -18,7 +18,7 @@ import torch
 from ..symmetry import SymmetrySpec
 from .algebra import frozen
 from .blocking import blocks
-from .capture import Captured
+from .capture import Captured, tensors_of
 from .entering import Parameter, enter
 from .laying import lay
 from .reading import UnreadableError
@@ -30,6 +30,7 @@ from .turning import turned
 from .values import plain
 from .writing import Sheet
 
+_NAMED = 12  # tensors that a note names at most
 _STACKED = frozenset(["matmul", "bmm", "baddbmm", "einsum", "linear"])
 
 
@@ -42,6 +43,9 @@ def infer(captured: Captured, shapes: Mapping[str, tuple[int, ...]]) -> Symmetry
     for leaf, entries in captured.constants.items():
         if leaf in captured.names and entries.is_complex():
             structure.notes.append(f"{captured.names[leaf][0]} has complex entries, and is left unmoved")
+    if unread := _unread(captured):
+        names = ", ".join(unread[:_NAMED]) + (", ..." if len(unread) > _NAMED else "")
+        structure.notes.append(f"tensors that the graph does not read are left unmoved: {names}")
     while True:
         solution = solve(structure)
         scales = Scales(structure.variables)
@@ -76,6 +80,19 @@ def _write(
                 structure.notes.append(_held(scales.lost))
             found = blocks(sheet, pointwise, _free_shifts(structure), turns)
             return found, tuple(dict.fromkeys(sheet.cells))
+
+
+def _unread(captured: Captured) -> list[str]:
+    """Return names of tensors that no operator reads: without use, or reached past the module that holds them."""
+    live = _live(captured.nodes)
+    read = {
+        name
+        for node in captured.nodes
+        if node.op == "placeholder" and node in live
+        for name in captured.names.get(node.name, ())
+    }
+    own = tensors_of(captured.model)
+    return [name for name, each in own.items() if each.dim() and each.is_floating_point() and name not in read]
 
 
 def _held(lost: set[int]) -> str:

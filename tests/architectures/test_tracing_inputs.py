@@ -138,3 +138,19 @@ def test_complex_entries_are_left_unmoved_and_said_so(x: torch.Tensor) -> None:
     spec = symmetry_of(Complex(), x)
     assert spec.order() == ORDER
     assert any("turn has complex entries" in note for note in spec.notes)
+
+
+def test_layers_reached_past_the_module_are_named():
+    class Closed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            first, second = nn.Linear(3, 4), nn.Linear(4, 2)
+            self.first, self.second = first, second
+            self.run = lambda x: second(torch.relu(first(x)))  # a copy of the module still calls these two
+
+        def forward(self, x):
+            return self.run(x)
+
+    spec = symmetry_of(Closed(), torch.randn(2, 3))
+    assert spec.order() == 1
+    assert any("first.weight" in note and "left unmoved" in note for note in spec.notes)
