@@ -99,6 +99,7 @@ def least_squares_bound(
     confidence = np.log(1 / error) * (1 if gap == 0 else 2)
 
     def sampling(nats: Array, sizes: Array) -> Array:
+        """Return what n samples leave open."""
         return 16 * m**2 * (nats + confidence) / sizes
 
     return _least(log_cover, n, 12 * m, sampling, m / 3, 3 * gap)
@@ -139,6 +140,7 @@ def schmidt_hieber_bound(
     factor = (1 + share) ** 2
 
     def sampling(nats: Array, sizes: Array) -> Array:
+        """Return what n samples leave open."""
         return factor * m**2 * (18 * np.maximum(nats, _LEAST_COVER) + 72) / (sizes * share)
 
     return _least(log_cover, n, factor * 32 * m, sampling, 1.0, factor * gap)  # the lemma holds for ε up to 1

@@ -93,6 +93,7 @@ def uniform_bound(
     flat = sizes.reshape(-1, 1)
 
     def total(eps: Array, nats: Array) -> Array:
+        """Return the right side of the theorem."""
         return 2 * slope * eps + m * np.sqrt((nats + confidence) / (2 * flat))
 
     value, eps, nats = least(log_cover, total, m / (2 * slope), flat.size)
@@ -131,6 +132,7 @@ def sample_size(
     confidence = np.log(2) - np.log(check_probability(eta))
 
     def needed(eps: Array, nats: Array) -> Array:
+        """Return the samples that the theorem asks for, inf where ε alone uses up the target."""
         rest = goal - 2 * slope * eps
         with np.errstate(divide="ignore"):
             return np.where(rest > 0, (nats + confidence) / (2 * (rest / m) ** 2), np.inf)
