@@ -33,7 +33,7 @@ class Draft:
             self.sizes.append(segment.stop - segment.start)
         elif -1 in segment.strides:
             self.sizes.append(1)
-            self.slots.append((len(self.sizes) - 1, _single(segment.factors[-1][0]), 1, segment.factors[-1]))
+            self.slots.append((len(self.sizes) - 1, segment.factors[-1][0].lone, 1, segment.factors[-1]))
         elif any(len(_on(segment, k)) > 1 for k in range(len(segment.sizes))):
             self._block_diagonal(segment)
         elif list(segment.strides.values()) == [(1, segment.sizes[0])]:
@@ -106,7 +106,8 @@ class Draft:
                 factors = tuple(sorted(factors, key=lambda each: -int(each.power[0])))  # what comes out, what goes in
                 self.sizes[k : k + 1] = [self.sizes[k] // repeat, 1, repeat]
                 others = [(a + 2 * (a > k), *more) for i, (a, *more) in enumerate(self.slots) if i != j]
-                pair = [(k, family, 1, factors[:1]), (k + 2, family, repeat, factors[1:])]
+                own = [each.lone if family < 0 else family for each in factors]
+                pair = [(k, own[0], 1, factors[:1]), (k + 2, own[1], repeat, factors[1:])]
                 self.slots = [*others[:j], *pair, *others[j:]]  # type: ignore[list-item]
                 self.diagonal = k
                 return
@@ -135,12 +136,6 @@ def boxed(segment: Segment, view: tuple[int, ...]) -> tuple[tuple[int, int], ...
 def _on(segment: Segment, k: int) -> list[int]:
     """Return the families that a digit counts."""
     return sorted(top for top, strides in segment.strides.items() if strides[k])
-
-
-def _single(factor: Resolved) -> int:
-    """Return the number of the family of one unit that carries a factor."""
-    scale, sign = int(factor.scale[0]), int(factor.sign[0])
-    return -2 - 2 * scale if scale >= 0 else -3 - 2 * sign
 
 
 def give_up(factors: Sequence[Resolved]) -> None:

@@ -1,7 +1,8 @@
 """Variables of a family's units as blocks: their kind, and the role of every slot.
 
 Notation. The factors of two slots that have the same root for every unit are one variable; it acts as ``"in"`` where
-its power is 1 and as ``"out"`` where it is -k, k the degree. A variable that follows neither pattern is held at 1.
+its power is 1 and as ``"out"`` where it is -k, k the degree (0 where only its sign arrives). A variable that follows
+neither pattern is held at 1.
 
 Theorem: Examples 1-3 of Shen (2024). Chapter: "The symmetry of any model".
 """
@@ -64,23 +65,25 @@ class Factors:
         kinds = [kind for kind, _, _ in factor.keys]
         factor.scales = kinds.count("scale") == 1
         factor.signs = kinds.count("sign") == 1 and kinds.count("scale") <= 1
-        powers = {power for _, power, _ in factor.uses if power}
+        powers = {power for _, power, _ in factor.uses}
         if factor.scales:
-            factor.turn, factor.degree = _degree(powers)
-            factor.scales = factor.degree > 0
-            factor.degree = max(factor.degree, 1)
+            pattern = _pattern(powers)
+            if pattern is None:  # a sign that goes where the scale does not, in no pattern
+                factor.signs = factor.signs and 0 not in powers
+                pattern = _pattern(powers - {0})
+            factor.scales = pattern is not None
+            factor.turn, factor.degree = pattern or (1, 1)
         roles: list[tuple[Slot, Role, bool]] = []
         power_of = {slot: power for slot, power, _ in factor.uses}
         for slot, power, sign in factor.uses:
             way = power * factor.turn
-            role: Role = "in" if way > 0 or (not way and sign) else "out"
+            role: Role = "in" if way > 0 or not (way or factor.scales) else "out"
             roles.append((slot, role, sign))
         if factor.signs and factor.scales:
             ins = {sign for _, role, sign in roles if role == "in"}
             outs = {sign for _, role, sign in roles if role == "out"}
             factor.even = ins == {True} and outs == {False}
-            both = all(power for _, power, _ in factor.uses)
-            factor.signs = both and (factor.even or (ins | outs) == {True})
+            factor.signs = factor.even or (ins | outs) == {True}
         for slot, role, sign in roles:
             if (factor.scales and power_of[slot]) or (factor.signs and sign):
                 self.by_slot[slot] = (factor, role)
@@ -103,14 +106,14 @@ def _keys(family: int, factor: Resolved) -> list[Key]:
 
 def _lost(factor: Resolved) -> bool:
     """Whether some block could not say this variable."""
-    return any(int(r) in factor.lost for r in factor.scale) or any(-2 - int(r) in factor.lost for r in factor.sign)
+    return not factor.of.lost.isdisjoint([*factor.scale.tolist(), *(-2 - factor.sign).tolist()])
 
 
-def _degree(powers: set[int]) -> tuple[int, int]:
-    """Return the orientation and the degree of a variable with these powers; degree 0 if they follow no pattern."""
+def _pattern(powers: set[int]) -> tuple[int, int] | None:
+    """Return the orientation and the degree of a variable with these powers; None if they follow no pattern."""
     for turn in (1, -1):
         turned = {turn * power for power in powers}
-        outs = {-power for power in turned if power < 0}
+        outs = {-power for power in turned if power <= 0}
         if turned - {-out for out in outs} <= {1} and len(outs) <= 1:
             return turn, next(iter(outs), 1)
-    return 1, 0
+    return None

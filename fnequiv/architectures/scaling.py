@@ -10,7 +10,7 @@ Theorem: Examples 1-2 of Shen (2024). Chapter: "The symmetry of any model".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -26,7 +26,7 @@ class Resolved:
     scale: Ids
     power: Ids
     sign: Ids
-    lost: set[int]
+    of: Scales
 
     @property
     def pattern(self) -> Ids:
@@ -39,7 +39,7 @@ class Resolved:
 
     def at(self, places: Ids) -> Resolved:
         """Return the factor at some places."""
-        return Resolved(self.scale[places], self.power[places], self.sign[places], self.lost)
+        return replace(self, scale=self.scale[places], power=self.power[places], sign=self.sign[places])
 
     def agrees(self, one: Ids, two: Ids) -> bool:
         """Whether the factor is the same at two lists of places."""
@@ -56,8 +56,14 @@ class Resolved:
 
     def give_up(self, start: int, stop: int) -> None:
         """Hold the factor: no block can say it."""
-        self.lost.update(self.scale[start:stop][self.scale[start:stop] >= 0].tolist())
-        self.lost.update((-2 - self.sign[start:stop][self.sign[start:stop] >= 0]).tolist())
+        self.of.lost.update(self.scale[start:stop][self.scale[start:stop] >= 0].tolist())
+        self.of.lost.update((-2 - self.sign[start:stop][self.sign[start:stop] >= 0]).tolist())
+
+    @property
+    def lone(self) -> int:
+        """The number (below 0) of the family of one unit that carries the factor: one for all that it is met with."""
+        scale, sign = int(self.scale[0]), int(self.sign[0])
+        return -2 - int(self.of.met[scale if scale >= 0 else self.of.variables.count + sign])
 
 
 class Scales:
@@ -74,6 +80,7 @@ class Scales:
         self.sign = np.where(signs[:n] == signs[n], -1, signs[:n])
         both = (self.scale >= 0) & (self.sign >= 0)
         self.mates = set(zip(self.scale[both].tolist(), self.sign[both].tolist(), strict=True))
+        self.met = _sets(2 * n, [np.stack([self.scale[both], n + self.sign[both]])])
         self.lost: set[int] = set()
 
     def resolve(self, terms: Sequence[Term], size: int) -> list[Resolved]:
@@ -83,7 +90,7 @@ class Scales:
             ids = np.broadcast_to(term.ids, (size,))
             free = self.scale[ids] if term.scale else np.full(size, -1)
             sign = self.sign[ids] if term.sign % 2 else np.full(size, -1)
-            parts.append(Resolved(free, self.turn[ids] * term.scale, sign, self.lost))
+            parts.append(Resolved(free, self.turn[ids] * term.scale, sign, self))
         scales = _joined([(each.scale, each.power) for each in parts])
         signs = _joined([(each.sign, (each.sign >= 0).astype(np.int64)) for each in parts], modulo=2)
         return self._paired(scales, signs, size)
@@ -100,8 +107,8 @@ class Scales:
         for roots, powers in scales:
             mate = next((k for k, (sign, _) in enumerate(left) if self._mates(roots, sign)), None)
             sign = left.pop(mate)[0] if mate is not None else np.full(size, -1)
-            out.append(Resolved(roots, powers, sign, self.lost))
-        return out + [Resolved(np.full(size, -1), np.zeros(size, dtype=np.int64), sign, self.lost) for sign, _ in left]
+            out.append(Resolved(roots, powers, sign, self))
+        return out + [Resolved(np.full(size, -1), np.zeros(size, dtype=np.int64), sign, self) for sign, _ in left]
 
 
 def _joined(parts: list[tuple[Ids, Ids]], modulo: int | None = None) -> list[tuple[Ids, Ids]]:
