@@ -1,7 +1,8 @@
-"""The book's Sphinx extensions: what makes a chapter execute again, and bars in docstrings."""
+"""The book's Sphinx extensions: what makes a chapter execute again, what it took, and bars in docstrings."""
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,8 +54,10 @@ FILES = {
 
 
 def extension(name):
+    if str(EXTENSIONS) not in sys.path:
+        sys.path.append(str(EXTENSIONS))  # an extension may import another, as Sphinx lets it
     spec = importlib.util.spec_from_file_location(name, EXTENSIONS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -156,6 +159,59 @@ def test_data_beside_a_module_counts_as_the_module(book):
         )
         keys[text] = done.stdout
     assert len(set(keys.values())) == 2
+
+
+def test_the_status_tells_what_each_execution_took_also_of_cached_chapters(book):
+    with (book / "fnequiv/__init__.py").open("a") as package:
+        package.write('__version__ = "1.0"\n')
+    conf = book / "book/conf.py"
+    conf.write_text(conf.read_text().replace("'chapter_cache'", "'chapter_cache', 'status'"))
+    (book / "book/index.md").write_text("# Index\n\n```{toctree}\nstatus\nshallow\ndeep\n```\n")
+    (book / "book/status.md").write_text("# Status\n\n```{status} chapters\n```\n\n```{status} versions\n```\n")
+    hungry = "from fnequiv.deep import VALUE\nheld = b'x' * (150 << 20)\ndel held"
+    (book / "book/deep.md").write_text(CHAPTER.format(title="Deep", code=hungry))
+
+    def rows():
+        text = (book / "built/html/status.html").read_text()
+        cells = [
+            re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL)
+            for row in re.findall(r"<tr.*?</tr>", text, re.DOTALL)
+        ]
+        return [[re.sub(r"<.*?>", "", cell).strip() for cell in row] for row in cells]
+
+    assert len(build(book)) == 2
+    first = rows()
+    (_, shallow_time, shallow, day), (_, _, deep, _) = first[1:3]
+    assert [row[0] for row in first[1:4]] == ["Shallow", "Deep", "All"]
+    assert re.fullmatch(r"\d+ s", shallow_time)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", day)
+    if sys.platform == "linux":
+        assert 140 < int(deep.removesuffix(" MiB")) - int(shallow.removesuffix(" MiB")) < 160
+        assert first[3][2] == f"largest: {deep}"
+    assert ["fnequiv", "1.0"] in first
+
+    shutil.rmtree(book / "built")  # nothing is known but what the cache keeps
+    assert build(book) == []
+    assert rows() == first
+
+
+def test_the_status_marks_what_is_over_the_budget_and_knows_what_was_not_measured():
+    status = extension("status")
+    fine, slow = status.Run("fine", 59.9, 1 << 29, "2026-01-01"), status.Run("slow", 60.4, 1025 << 20, "2026-01-01")
+    unknown = status.Run("unknown", 1.0, None, None)
+    assert status.too_large([fine, slow, unknown]) == ["the kernel of slow held 1025 MiB, over 1024 MiB"]
+    table = status.chapters_table([fine, slow]).split("\n")
+    assert table[2:4] == [
+        "| [](/fine.md) | 60 s | 512 MiB | 2026-01-01 |",
+        "| [](/slow.md) | **60 s (over)** | **1025 MiB (over)** | 2026-01-01 |",
+    ]
+    assert table[4] == "| **All** | 120 s | **largest: 1025 MiB (over)** | |"
+    assert status.chapters_table([fine, unknown]).split("\n")[3:5] == [
+        "| [](/unknown.md) | 1 s | – | – |",
+        "| **All** | 61 s | – | |",
+    ]
+    late = [status.Run(str(i), 59.0, 1, "2026-01-01") for i in range(7)]
+    assert "| **413 s (over)** |" in status.chapters_table(late)
 
 
 def test_the_key_stays_out_of_pages_without_code():

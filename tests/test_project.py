@@ -156,7 +156,7 @@ def cells(page):
 )
 def test_every_import_is_declared(patterns, extras):
     provided = {module: {canonicalize_name(d) for d in ds} for module, ds in packages_distributions().items()}
-    own = {"fnequiv", "benchmarks", "chapter_cache", "ledger_checks"}
+    own = {"fnequiv", "benchmarks", "chapter_cache", "ledger_checks", "measuring", "twins"}
     files = tracked(*patterns)
     assert files
     for name in files:
@@ -174,7 +174,7 @@ def test_the_top_level_is_light_and_every_name_on_it_resolves():
         assert getattr(fnequiv, name) is not None
 
 
-@pytest.mark.parametrize("room", ["validation", "activations", "symmetry", "complexity"])
+@pytest.mark.parametrize("room", ["validation", "activations", "symmetry", "complexity", "exercises"])
 def test_rooms_without_torch(room):
     code = (
         f"import pkgutil, importlib, sys, fnequiv.{room} as room\n"
