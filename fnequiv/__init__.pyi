@@ -5,6 +5,7 @@ from . import activations as activations
 from . import architectures as architectures
 from . import complexity as complexity
 from . import equivalence as equivalence
+from . import exercises as exercises
 from . import generalization as generalization
 from . import optimization as optimization
 from . import plotting as plotting

@@ -1,0 +1,7 @@
+"""Exercises of the chapter "Functional equivalence"."""
+
+from __future__ import annotations
+
+from .tasks import Task
+
+TASKS: tuple[Task, ...] = ()

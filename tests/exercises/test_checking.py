@@ -1,0 +1,155 @@
+"""What `check` says about an answer: on a small task whose answers can be foreseen."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from fnequiv.exercises import Verdict, check, checking
+from fnequiv.exercises.comparing import brief, difference
+from fnequiv.exercises.tasks import Mistake, Task
+
+DOUBLE = Task(
+    name="double",
+    call="double(values, times)",
+    asks="the values doubled that often",
+    cases=lambda: [([1.0, 2.0], 1), ([3.0], 2), ([float(i) for i in range(30)], 1)],
+    oracle=lambda values, times: [value * 2**times for value in values],
+    against="a multiplication",
+    tolerance=1e-9,
+    mistakes=(
+        Mistake(lambda values, times: [value * 2 for value in values], "once is not often"),
+        Mistake(lambda values, times: [value * values[3] for value in values], "the fourth value is not always there"),
+    ),
+)
+NEAR = Task(
+    name="near",
+    call="near(x)",
+    asks="a number within 1 of x",
+    cases=lambda: [(0.0,), (5.0,)],
+    oracle=lambda x: x,
+    against="the definition",
+    complaint=lambda got, x: "" if abs(got - x) <= 1 else f"it is {brief(abs(got - x))} away",
+)
+
+
+@pytest.fixture(autouse=True)
+def _two_tasks(monkeypatch):
+    monkeypatch.setattr(checking, "tasks", lambda: {"double": DOUBLE, "near": NEAR})
+
+
+def said(answer, task="double"):
+    return check(task, answer).text
+
+
+def test_a_right_answer_may_be_of_a_kindred_type():
+    for kind in (list, tuple, np.array, torch.tensor):
+        verdict = check("double", lambda values, times, kind=kind: kind([v * 2**times for v in values]))
+        assert verdict == Verdict(True, "Right: double agrees with a multiplication in all 3 cases.")
+
+
+def test_a_wrong_answer_hears_the_first_case_that_it_misses():
+    text = said(lambda values, times: [v + times * v if v < 3 else 7.0 for v in values])
+    assert text == "Not yet: double([3], 2) gave [7], and [12] was asked."
+
+
+def test_a_known_mistake_is_named_and_a_crash_can_be_one():
+    text = said(lambda values, times: [v + v for v in values])
+    assert text == "Not yet: double([3], 2) gave [6], and [12] was asked: once is not often."
+    text = said(lambda values, times: [v * values[3] for v in values])
+    assert "double([1, 2], 1) stopped with IndexError (list index out of range), in the line `text = said(" in text
+    assert text.endswith("`: the fourth value is not always there.")
+
+
+def test_long_arguments_are_called_by_their_name():
+    text = said(lambda values, times: [v * 2**times for v in values[:10]])
+    assert text == (
+        "Not yet: double(values, 1) gave [0, 2, 4, 6, 8, 10, 12, 14, 16, 18] of length 10, and length 30 was asked."
+    )
+
+
+def test_an_answer_that_changes_its_arguments_is_told_so_and_spoils_no_case():
+    def answer(values, times):
+        values[:] = [v * 2**times for v in values]
+        return values
+
+    assert said(answer) == (
+        "Not yet: double([1, 2], 1) changed its arguments: work on copies, for the caller may still need them."
+    )
+
+
+def test_an_unfinished_answer_hears_what_is_asked():
+    def answer(values, times):
+        raise NotImplementedError
+
+    assert said(answer).endswith("is still to be written. It has to return the values doubled that often.")
+
+
+def test_a_task_with_many_right_answers():
+    assert check("near", lambda x: x + 0.5)
+    assert said(lambda x: 2.0, "near") == "Not yet: near(0) gave 2: it is 2 away."
+    assert said(lambda x: "2", "near") == "Not yet: near(0) gave '2': it has to return a number within 1 of x."
+
+
+def test_what_is_no_function_or_takes_other_arguments():
+    assert said(3) == "Not yet: pass the function double itself, not 3."
+    text = said(lambda values: values)
+    assert text == "Not yet: it is called as double(values, times), and yours takes (values)."
+
+
+def test_an_unknown_name_lists_those_there_are(refuses):
+    refuses(lambda: check("duble", max), ValueError, "there is no exercise 'duble': the names are double, near")
+    refuses(lambda: check(["double"], max), ValueError, "the names are double, near")
+
+
+def test_a_verdict_is_its_text_and_shows_nothing_twice(capsys):
+    verdict = check("near", lambda x: x)
+    assert bool(verdict)
+    assert capsys.readouterr().out == verdict.text + "\n"
+    verdict._ipython_display_()
+    assert capsys.readouterr().out == ""
+
+
+def test_an_interrupt_is_the_readers_own():
+    def answer(x):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check("near", answer)
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted", "words"),
+    [
+        (1, 1.0, None),
+        (10**30 + 1, 10**30, f"gave {10**30 + 1}, and {10**30} was asked"),
+        (1.0 + 1e-7, 1.0, "gave 1.0000001, and 1 was asked"),
+        (float("inf"), 1.0, "too large or too small for a float"),
+        (True, 1, "gave True or False, True, and a number was asked"),
+        (1, True, "gave a number, 1, and True or False was asked"),
+        (np.bool_(False), True, "gave False, and True was asked"),
+        ({1, 2}, frozenset({1, 2}), None),
+        ([[1], [2, 3]], np.zeros((2, 2)), "and an array of shape (2, 2) was asked"),
+        (np.zeros(3), np.zeros((3, 1)), "gave an array of shape (3,), and one of shape (3, 1) was asked"),
+        (np.arange(20.0), np.zeros(20), "at [1] gave 1, and 0 was asked"),
+        ([1.0, float("nan")], np.zeros(2), "gave [1, nan], and [0, 0] was asked"),
+        ([0.0, float("nan")], np.zeros(2), "at [1] gave NaN, which is no number"),
+        ({"a": 1}, {"a": 1, "b": 2}, "gave the keys ['a'], and ['a', 'b'] were asked"),
+        (torch.ones(2, requires_grad=True), np.ones(2), None),
+        (torch.tensor(2.0), 2.0, None),
+        ("b", "a", "gave 'b', and 'a' was asked"),
+        (3, (3,), "gave a number, 3, and a tuple was asked"),
+    ],
+)
+def test_differences_in_words(got, wanted, words):
+    found = difference(got, wanted, 0.0 if isinstance(got, int) else 1e-9)
+    assert found is None if words is None else words in found
+
+
+def test_the_exercises_need_no_torch():
+    code = (
+        "import sys; from fnequiv import exercises\nexercises.check('log-copies', 0); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
