@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jupytext
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("book/[0-9]_*/*.md")) + sorted(
@@ -80,3 +81,14 @@ def test_docstrings_name_chapters_that_exist():
             named |= dict.fromkeys(re.findall(r"\"([^\"]+)\"", sentence), path.name)
     assert len(named) > 5
     assert {title: module for title, module in named.items() if title not in titles} == {}
+
+
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("book/**/*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_says_in_plain_words_what_a_link_to_it_shows(page):
+    front = re.match(r"---\n(.*?\n)---\n", text(page), re.DOTALL)
+    said = yaml.safe_load(front[1]).get("description", "") if front else ""
+    assert 40 <= len(said) <= 200, "front matter needs a description: one or two sentences for search and link previews"
+    assert not re.search(r"[\\$`{}<>\[\]]", said), "a description is shown as it is: no TeX, no Markdown"
