@@ -18,9 +18,12 @@ invariant under that, which proves (a). (b) Any copy of θ̂ is covered unless s
 gives a new one, and exchanging equal rows with equal columns changes nothing. ∎
 
 **What the paper says on top.** If an algorithm converges to θ̂ from all of C(θ̂), and commutes with permutations (as
-gradient descent and Adam do), it converges from C(Pθ̂) to Pθ̂, which is the same function. The paper's cubes are
-closed. For laws with a density that is no difference. For biases that start at 0 it is one: two rows whose weights are
-equal and whose biases are ±δ/2 have closed cubes with a common part of positive probability.
+gradient descent and Adam do), it converges from C(Pθ̂) to Pθ̂, which is the same function. As it stands, this can hold
+only where minimisers are isolated: a neuron that may be rescaled, or two equal rows whose outgoing weights are trained,
+put other minimisers into every cube, and gradient descent does not move from there. "Ends at a network equivalent to
+θ̂" in place of "converges to θ̂" is enough for the conclusion. The paper's cubes are closed. For laws with a density that
+is no difference. For biases that start at 0 it is one: two rows whose weights are equal and whose biases are ±δ/2 have
+closed cubes with a common part of positive probability.
 
 **The factorial never wins.** Given layers 1, …, l - 1, a start's row in layer l is near the distinct rows c with
 probabilities p_c, Σ_c p_c ≤ 1, and (a) has the factor d_l* Π_c p_c^{m_c}, which is greatest at p_c = m_c/d_l. Without
@@ -62,7 +65,7 @@ class StartProbability:
     log_cube
         ln P(θ^(0) ∈ C(θ̂)).
     delta, delta_min
-        δ, the edge of the cubes, and the largest that keeps them disjoint.
+        δ, the edge of the cubes, and Δ_min, the largest for which rows alone guarantee that they are disjoint.
     exact
         Whether the bound is known to be the probability that a start falls near a copy. If not, equal rows have
         different columns: θ̂ has more copies than Π d_l* (or too many ties to tell), and the bound is a lower one.
@@ -180,8 +183,8 @@ def check_cubes(params: Params, delta: float | None) -> tuple[Network, float, fl
     edge = float(check_positive("delta", check_real("delta", delta)))
     if edge > separation:
         raise ValueError(
-            f"delta must be at most Delta_min = {separation!r}, got {edge!r}: larger cubes overlap, and the sum of "
-            "their probabilities is not that of their union"
+            f"delta must be at most Delta_min = {separation!r}, got {edge!r}: larger cubes may overlap, and then the "
+            "sum of their probabilities is not that of their union"
         )
     return network, separation, edge
 

@@ -3,15 +3,18 @@ r"""How many solutions are there? Trained students counted as parameters, as orb
 Notation. Students W [n, d] as in :mod:`fnequiv.optimization.population`: f_W(x) = Σ_i σ(w_i·x), so that permuting the
 rows of W changes nothing (Proposition 1 of Shen, 2024). Descent ends near a solution, not on it, so entries that are
 near each other are made one number first: all entries of all students are sorted, and split where two neighbours
-differ by more than the tolerance. Then equality is exact, orbits have
+differ by more than the tolerance. Such a chain may be longer than the tolerance; one that is ten times as long tells
+nothing apart, and is refused. Then equality is exact, orbits have
 :func:`fingerprints <fnequiv.equivalence.canonical.fingerprint>`, and counting is counting hashes. Three numbers come of
 it:
 
 * ``parameters``, the distinct matrices W;
 * ``orbits``, the distinct matrices up to the order of their rows;
-* ``functions``, the distinct f_W by their distance (E (f_W - f_V)²)^½, where no group is asked.
+* ``functions``, the distinct f_W by their distance (E (f_W - f_V)²)^½, where no group is asked. Two are one if they are
+  within the tolerance; if a pair lies between one and two tolerances apart, the answer would depend on the order of the
+  students, and is refused.
 
-Orbits ≥ functions. If n = k they agree as a rule: for rows that are not parallel, W is determined by f_W up to the
+Of students that are equal exactly, orbits ≥ functions. If n = k they agree as a rule: for rows that are not parallel, W is determined by f_W up to the
 order of its rows. If n > k, two parallel rows may share one of the teacher's in infinitely many ways, and nearly every
 run ends in an orbit of its own, all of one function: the group of permutations does not see that.
 
@@ -68,8 +71,8 @@ def count_solutions(weights: npt.ArrayLike, *, tolerance: float = 1e-5) -> Solut
     weights
         Shape [runs, n, d], rows of length about 1.
     tolerance
-        Entries, and functions, nearer than this are one. Descent to |∇L| = 10^-9 leaves entries correct to about 10^-8
-        where the minimum is strict, and functions to 10^-6 always.
+        Entries linked by steps of at most this are one number, and functions nearer than this are one. Descent to
+        |∇L| = 10^-9 leaves entries correct to about 10^-8 where the minimum is strict, and functions to 10^-6 always.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def count_solutions(weights: npt.ArrayLike, *, tolerance: float = 1e-5) -> Solut
         If an argument is not numeric.
     ValueError
         If ``weights`` has not three axes, none empty, or an entry is not finite, or ``tolerance`` is below 10^-6, which
-        is what rounding leaves of a distance of functions.
+        is what rounding leaves of a distance of functions, or does not separate the entries or the functions.
 
     Examples
     --------
@@ -117,7 +120,14 @@ def solution_spec(n: int, d: int, *, inputs: bool = False) -> SymmetrySpec:
 def _numbered(weights: Array, tolerance: float) -> Array:
     """Return every entry as the number of its cluster: sorted, split at gaps above the tolerance."""
     order = np.argsort(weights, axis=None)
-    starts = np.diff(weights.ravel()[order], prepend=-np.inf) > tolerance
+    entries = weights.ravel()[order]
+    starts = np.diff(entries, prepend=-np.inf) > tolerance
+    ends = np.append(starts[1:], True)
+    if (widest := (entries[ends] - entries[starts]).max()) > 10 * tolerance:
+        raise ValueError(
+            f"entries must fall into clusters that are narrow beside the tolerance, got a chain {widest:.1e} long with "
+            f"steps of at most {tolerance:.1e}: a smaller tolerance, or fewer students, would tell them apart"
+        )
     numbers = np.empty(weights.size)
     numbers[order] = np.cumsum(starts)
     return numbers.reshape(weights.shape)
@@ -136,12 +146,22 @@ def _labels(keys: list[bytes] | list[str]) -> Labels:
 
 
 def _functions(weights: Array, tolerance: float) -> Labels:
-    """Return labels: a student belongs to the first one before it that is nearer than the tolerance."""
+    """Return labels: a student belongs to the first one before it that is within the tolerance.
+
+    If nobody else is within twice the tolerance of that one, nobody else is near any of its own: these are the connected
+    components, whatever the order of the students.
+    """
     labels = np.full(len(weights), -1, dtype=np.intp)
     count = 0
     while (left := np.flatnonzero(labels < 0)).size:
-        near = function_distance(weights[left], weights[left[0]]) <= tolerance
+        distance = function_distance(weights[left], weights[left[0]])
+        near = distance <= tolerance
         near[0] = True  # to itself, whatever rounding says
+        if (distance[~near] <= 2 * tolerance).any():
+            raise ValueError(
+                f"functions must be within the tolerance of each other or more than twice as far apart, got a distance "
+                f"of {distance[~near].min():.1e} with tolerance {tolerance:.1e}: choose another tolerance"
+            )
         labels[left[near]] = count
         count += 1
     return labels

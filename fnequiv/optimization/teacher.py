@@ -13,7 +13,8 @@ for such a scheme e_1, …, e_k stand for every orthonormal teacher.
 **Verdict.** Let |∇L| ≤ 10^-9. A run with L ≤ 10^-8 found a *global minimum*. Else the least eigenvalue of the Hessian
 is computed: *spurious minimum* if it is not below -10^-6, else *saddle point*. All others: *not converged* or
 *diverged*. A run has **failed** if it ended in a spurious minimum. The eigenvalue is computed in floating point: it is
-evidence, which Safran and Shamir (2018) turn into a proof for some such points.
+evidence, which Safran and Shamir (2018) turn into a proof for some such points. The names suppose n ≥ k, where loss 0
+can be had, and d ≥ 2: on a line a row can only shrink to 0, where the loss has a kink that a long step may jump.
 
 Source: Safran and Shamir (2018), the experiment: for n = k the share of failed runs grows with k from 6 on, for
 n = k + 1 it is far smaller. Chapter: "Optimisation".

@@ -94,3 +94,16 @@ def test_wrong_input_is_named(refuses):
     refuses(lambda: count_solutions(np.full((1, 2, 3), math.nan)), ValueError, "weights must be finite")
     refuses(lambda: count_solutions(np.ones((1, 2, 3)), tolerance=1e-9), ValueError, "tolerance must be >= 1e-6")
     refuses(lambda: count_solutions("networks"), TypeError, "weights must be a real number")
+
+
+def test_a_chain_of_entries_is_refused_not_counted_as_one():
+    with pytest.raises(ValueError, match="entries must fall into clusters"):
+        count_solutions(1 + np.arange(60)[:, None, None] * 0.9e-5)  # neighbours are near, the ends 53 tolerances apart
+
+
+def test_functions_in_a_row_are_one_or_refused_never_two():
+    steps = np.array([[[1.0]], [[1 + 1.2e-5]], [[1 + 2.4e-5]]])  # functions are 1/√2 of that apart
+    assert count_solutions(steps[[1, 0, 2]]).functions == 1
+    for order in ([0, 1, 2], [2, 1, 0], [0, 2, 1]):
+        with pytest.raises(ValueError, match="functions must be within"):
+            count_solutions(steps[order])
