@@ -74,6 +74,34 @@ def test_the_version_is_the_same_everywhere():
     assert importlib.metadata.version("fnequiv") == fnequiv.__version__
 
 
+def bibtex(page):
+    """Return the entries of a page's BibTeX, each a dict of its fields with plain values."""
+    blocks = re.findall(r"```bibtex\n@(.*?)\n\}\n```", text(page), re.DOTALL)
+    return [dict(re.findall(r"^\s+(\w+)\s*= \{(.+?)\},?$", block, re.MULTILINE)) for block in blocks]
+
+
+def test_the_page_on_citing_agrees_with_the_citation_file():
+    cff = yaml.safe_load(text("CITATION.cff"))
+    source = cff["references"][0]
+    paper, software = bibtex("book/cite.md")
+    (author,) = source["authors"]
+    assert paper["author"] == f"{author['family-names']}, {author['given-names']}"
+    assert paper["pages"] == f"{source['start']}--{source['end']}"
+    assert paper["booktitle"] == source["collection-title"]
+    assert paper["publisher"] == source["publisher"]["name"]
+    assert f"arXiv:{paper['eprint']}" == source["identifiers"][0]["value"]
+    for key in ("title", "url", "volume", "year"):
+        assert paper[key] == str(source[key])
+    assert software["author"] == f"{{{cff['authors'][0]['name']}}}"
+    assert software["title"] == cff["title"]
+    assert software["version"] == cff["version"]
+    assert software["url"] == cff["repository-code"]
+    assert software["license"] == " and ".join(cff["license"])
+    (known,) = re.findall(r"@inproceedings\{Shen2024,\n(.*?)\n\}", text("book/references.bib"), re.DOTALL)
+    for key in ("title", "pages", "year", "url"):
+        assert re.search(rf"^\s+{key}\s*= \{{{re.escape(paper[key])}\}}", known, re.MULTILINE)
+
+
 def test_every_requirement_has_a_pin_in_its_range():
     for requirement in requirements("dev", "bench"):
         pin = pins().get(canonicalize_name(requirement.name))
