@@ -189,7 +189,7 @@ def test_every_import_is_declared(patterns, extras):
     assert files
     for name in files:
         source = cells(name) if name.endswith(".md") else text(name)
-        beside = {path.stem for path in (ROOT / name).parent.glob("*.py")} if name.startswith("tests/") else set()
+        beside = {path.stem for path in (ROOT / name).parent.glob("*.py")} if "fnequiv/" not in name else set()
         for module in set(imported(source)) - sys.stdlib_module_names - own - beside:
             declared = provided.get(module, {module}) & names(*extras)
             assert declared, f"{name} imports {module}, which pyproject.toml does not declare for it ({extras})"
