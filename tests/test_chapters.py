@@ -92,3 +92,15 @@ def test_a_page_says_in_plain_words_what_a_link_to_it_shows(page):
     said = yaml.safe_load(front[1]).get("description", "") if front else ""
     assert 40 <= len(said) <= 200, "front matter needs a description: one or two sentences for search and link previews"
     assert not re.search(r"[\\$`{}<>\[\]]", said), "a description is shown as it is: no TeX, no Markdown"
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_leads_to_its_reference(chapter):
+    recap = text(chapter).split("\n## Recap")[1].split("\n## ")[0]
+    assert re.search(r"\]\(\.\./reference/\w+\.md", recap)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("book/reference/") and "api" not in page])
+def test_a_page_of_the_reference_leads_to_a_chapter(page):
+    linked = re.findall(r"\]\(\.\./(\w+/\w+\.md)\)", text(page))
+    assert {f"book/{name}" for name in linked} & set(CHAPTERS)
