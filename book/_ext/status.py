@@ -94,7 +94,7 @@ def versions_table() -> str:
     pairs += [(name, importlib.metadata.version(name)) for name in PACKAGES]
     pairs += [("system", f"{platform.system()}, {platform.machine()}"), ("processor cores", str(_cores()))]
     pairs += [("built", f"{datetime.now(UTC):%Y-%m-%d}")]
-    return "\n".join(["| | |\n|:---|:---|", *(f"| {name} | {value} |" for name, value in pairs)])
+    return "\n".join(["| what | version or number |\n|:---|:---|", *(f"| {name} | {value} |" for name, value in pairs)])
 
 
 def _cores() -> int | None:
