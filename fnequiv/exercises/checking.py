@@ -10,12 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import covering_numbers, feedforward, introduction, telling_apart
+from . import covering_numbers, exact_counting, feedforward, how_tight, introduction, telling_apart
 from .comparing import brief, difference
 from .tasks import Mistake, Task
 from .trying import Outcome, attempt, misfit, shown_call
 
-ROOMS = (introduction, feedforward, telling_apart, covering_numbers)  # in the order of the chapters
+ROOMS = (
+    introduction,
+    feedforward,
+    telling_apart,
+    covering_numbers,
+    how_tight,
+    exact_counting,
+)  # in the order of the chapters
 
 
 @dataclass(frozen=True)
