@@ -49,7 +49,7 @@ def attempt(answer: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
     except (Exception, SystemExit) as error:
         return Outcome(failure=f"stopped with {_told(error, answer)}", error=type(error))
     if value is None or value is Ellipsis or value is NotImplemented:
-        return Outcome(failure="returns nothing yet", unfinished=True)
+        return Outcome(failure="returns nothing", unfinished=True)
     for before, after in zip(arguments, given, strict=True):
         comparable = is_array(before) or isinstance(before, (list, Mapping, set))
         if comparable and difference(after, before, 0.0):

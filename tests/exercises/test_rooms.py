@@ -99,8 +99,8 @@ def calls_itself(*arguments):
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (lambda *arguments: None, "returns nothing yet. It has to return "),
-        (lambda *arguments: ..., "returns nothing yet. It has to return "),
+        (lambda *arguments: None, "returns nothing. It has to return "),
+        (lambda *arguments: ..., "returns nothing. It has to return "),
         (stops, "stopped with TypeError ("),
         (leaves, "stopped with SystemExit, in the line `raise SystemExit`."),
         (calls_itself, "stopped with RecursionError"),
