@@ -14,9 +14,10 @@ it:
   within the tolerance; if a pair lies between one and two tolerances apart, the answer would depend on the order of the
   students, and is refused.
 
-Of students that are equal exactly, orbits ≥ functions. If n = k they agree as a rule: for rows that are not parallel, W is determined by f_W up to the
-order of its rows. If n > k, two parallel rows may share one of the teacher's in infinitely many ways, and nearly every
-run ends in an orbit of its own, all of one function: the group of permutations does not see that.
+Of students that are equal exactly, orbits ≥ functions. If n = k they agree as a rule: for rows that are not parallel,
+W is determined by f_W up to the order of its rows. If n > k, two parallel rows may share one of the teacher's in
+infinitely many ways, and nearly every run ends in an orbit of its own, all of one function: the group of permutations
+does not see that.
 
 A fourth number, ``patterns``, lets the inputs be renamed as well. That changes the function. But the teacher Σ_j σ(x_j)
 and the law of the inputs stay as they are, so solutions come in families. ``patterns`` counts those, by one student for
@@ -148,8 +149,8 @@ def _labels(keys: list[bytes] | list[str]) -> Labels:
 def _functions(weights: Array, tolerance: float) -> Labels:
     """Return labels: a student belongs to the first one before it that is within the tolerance.
 
-    If nobody else is within twice the tolerance of that one, nobody else is near any of its own: these are the connected
-    components, whatever the order of the students.
+    If nobody else is within twice the tolerance of that one, nobody else is near any of its own: these are the
+    connected components, whatever the order of the students.
     """
     labels = np.full(len(weights), -1, dtype=np.intp)
     count = 0
