@@ -7,6 +7,7 @@
 #   make lint         ruff, mypy, import-linter
 #   make bench        the benchmarks, their peers installed for it (SMOKE=1: tiny sizes, to see that they run)
 #   make test-book    the built book in a real browser (needs npm and Chromium)
+#   make links        ask every external link of the book whether it is still there (needs the network)
 #   make pins         write constraints.txt anew from the ranges in pyproject.toml
 #   make clean        remove what was built and cached (not .venv)
 #
@@ -22,7 +23,7 @@ WANTED = { cat pyproject.toml constraints.txt; echo '$(subst ','\'',$(PYTHON) $(
 INSTALLED := .venv/.installed-$(shell $(WANTED) | cksum | tr ' ' -)
 BUILT := _build/.complete
 
-.PHONY: book test serve lint bench test-book pins clean
+.PHONY: book test serve lint bench test-book links pins clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := book
 
@@ -66,6 +67,9 @@ tests/book/node_modules: tests/book/package.json tests/book/package-lock.json
 
 test-book: book tests/book/node_modules
 	$(BIN)/python -m pytest tests/book
+
+links: $(INSTALLED)
+	$(BIN)/jupyter-book build . --builder linkcheck
 
 pins:
 	rm -rf _build/pins
