@@ -2,6 +2,7 @@
 
 import functools
 import posixpath
+import re
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
@@ -65,3 +66,14 @@ def test_a_shared_link_shows_a_title_and_a_picture(book):
         assert '<meta property="og:title"' in text
         picture = text.split('<meta property="og:image" content="')[1].split('"')[0]
         assert (book / picture.removeprefix("https://fnequiv.github.io/fnequiv/")).is_file()
+
+
+def test_what_a_shared_link_says_is_plain_and_said_once(book):
+    described = 0
+    for path in book.glob("book/**/*.html"):
+        text = path.read_text(encoding="utf-8")
+        for name in ('name="description"', 'property="og:description"'):
+            (said,) = re.findall(rf'<meta {name} content="([^"]*)"', text)
+            assert not re.search(r"[\\$]", said), f"{path.name}: {said}"
+            described += 1
+    assert described > 40
