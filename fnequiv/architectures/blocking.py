@@ -78,14 +78,13 @@ def _axis(slot: Slot, factor: Factor | None, factors: Factors, *, first: bool) -
 
 
 def _first(slots: list[Slot]) -> str:
-    return min((slot.piece.tensor if isinstance(slot.piece, Cell) else slot.piece for slot in slots), default="")
+    return min((slot.tensor for slot in slots), default="")
 
 
 def _name(k: int, lying: dict[int, list[Slot]], solution: Solution, taken: set[str]) -> str:
     slots = lying[k]
     below = [each for j, own in lying.items() if j >= 0 and k in solution.families[j].above for each in own]
-    slot = (slots or below)[0]
-    tensor = slot.piece.tensor if isinstance(slot.piece, Cell) else slot.piece
+    tensor = (slots or below)[0].tensor
     path = tensor.rpartition(".")[0] or tensor
     name = path if slots else f"{path} groups"
     others = (f"{name} #{n}" for n in itertools.count(2))

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from .reading import Segment, UnreadableError
+from .reading import ALONE, Segment, UnreadableError
 from .scaling import Resolved
 from .solving import Solution
 
@@ -29,21 +29,30 @@ class Draft:
 
     def add(self, segment: Segment) -> None:
         """Add the digits of a segment."""
+        families = {top: strides for top, strides in segment.strides.items() if top != ALONE}
+        shared = any(len(_on(segment, k)) > 1 for k in range(len(segment.sizes)))
+        crossed = list(families.values()) == [(1, segment.sizes[0])]
+        if (shared or crossed) and ALONE in segment.strides:
+            give_up(segment.factors[ALONE])
+            segment = replace(segment, strides=families)
         if not segment.strides:
             self.sizes.append(segment.stop - segment.start)
-        elif -1 in segment.strides:
-            self.sizes.append(1)
-            self.slots.append((len(self.sizes) - 1, segment.factors[-1][0].lone, 1, segment.factors[-1]))
-        elif any(len(_on(segment, k)) > 1 for k in range(len(segment.sizes))):
+        elif shared:
             self._block_diagonal(segment)
-        elif list(segment.strides.values()) == [(1, segment.sizes[0])]:
+        elif crossed:
             self._crossed(segment)
+        elif ALONE in segment.strides:
+            self._plain(segment, alone=segment.factors[ALONE])
         else:
             self._plain(segment)
 
-    def _plain(self, segment: Segment) -> None:
-        first = len(self.slots)
-        for k, size in enumerate(segment.sizes):
+    def _plain(self, segment: Segment, alone: tuple[Resolved, ...] = ()) -> None:
+        """Add digits one by one; factors that are the same everywhere lie on what families leave at the end."""
+        first, sizes = len(self.slots), list(segment.sizes)
+        behind = 1
+        while alone and sizes and not _on(segment, len(sizes) - 1):
+            behind *= sizes.pop()
+        for k, size in enumerate(sizes):
             here = _on(segment, k)
             if here and sum(1 for stride in segment.strides[here[0]] if stride) > 1:
                 raise UnreadableError(list(segment.strides))
@@ -56,6 +65,9 @@ class Draft:
                 self.slots[-1] = (axis, family, repeat * size, factors)
             else:
                 self.sizes.append(size)
+        if alone:
+            self.sizes.append(behind)
+            self.slots.append((len(self.sizes) - 1, alone[0].lone, behind, alone))
 
     def _crossed(self, segment: Segment) -> None:
         """Add digits (n, g) of a family whose units lie within g others: turned about, and read as a diagonal."""
@@ -123,13 +135,16 @@ class Draft:
         return (order if order != tuple(range(len(order))) else None), place
 
 
+def fits(segment: Segment, view: tuple[int, ...]) -> bool:
+    """Whether a segment is a box in a view of its axis."""
+    return bool(segment.box) or not (segment.start % math.prod(view[1:]) or segment.stop % math.prod(view[1:]))
+
+
 def boxed(segment: Segment, view: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """Return a segment's box in a view of its axis."""
-    if segment.box or len(view) == 1:
-        return segment.box or ((segment.start, segment.stop),)
+    """Return the box of a segment that fits a view of its axis."""
+    if segment.box:
+        return segment.box
     each = math.prod(view[1:])
-    if segment.start % each or segment.stop % each:
-        raise UnreadableError(list(segment.strides))
     return ((segment.start // each, segment.stop // each), *((0, size) for size in view[1:]))
 
 

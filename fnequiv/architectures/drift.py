@@ -79,11 +79,12 @@ def _elements(spec: SymmetrySpec, generator: np.random.Generator) -> Iterator[Gr
 def _culprit(twin: nn.Module, calls: list[Any], before: list[Any], params: dict[str, torch.Tensor],
              spec: SymmetrySpec, element: GroupElement, tolerance: float) -> str:  # fmt: skip
     neutral = identity(spec)
+    roots: dict[str, str] = {}  # blocks whose permutations are tied move together
     for block in spec.blocks:
-        family = {block.name}
-        for other in spec.blocks:
-            if other.within in family and other.size == other.groups:
-                family.add(other.name)
+        tied = block.within is not None and block.size == block.groups
+        roots[block.name] = roots[block.within] if tied and block.within else block.name
+    for block in spec.blocks:
+        family = {name for name, root in roots.items() if root == roots[block.name]}
         moves = {name: (element if name in family else neutral)[name] for name in element.moves}
         found = drift(twin, calls, before, params, spec, GroupElement(moves))
         if found > tolerance:

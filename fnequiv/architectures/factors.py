@@ -48,6 +48,9 @@ class Factors:
         self.all = list(dict.fromkeys(self.by_key.values()))
         for factor in self.all:
             self._settle(factor)
+        # what acts on entries alone that no output hears is no symmetry
+        heard = {id(factor) for slot, (factor, _) in self.by_slot.items() if slot.heard}
+        self.by_slot = {slot: pair for slot, pair in self.by_slot.items() if id(pair[0]) in heard}
 
     def _join(self, keys: list[Key]) -> Factor:
         known = list(dict.fromkeys(self.by_key[key] for key in keys if key in self.by_key))
@@ -98,15 +101,10 @@ class Factors:
 
 
 def _keys(family: int, factor: Resolved) -> list[Key]:
-    if (len(set(factor.power.tolist())) > 1) or _lost(factor):
+    if (len(set(factor.power.tolist())) > 1) or factor.lost:
         return []
     pairs = (("scale", factor.scale), ("sign", factor.sign))
     return [(kind, family, roots.tobytes()) for kind, roots in pairs if (roots >= 0).all()]
-
-
-def _lost(factor: Resolved) -> bool:
-    """Whether some block could not say this variable."""
-    return not factor.of.lost.isdisjoint([*factor.scale.tolist(), *(-2 - factor.sign).tolist()])
 
 
 def _pattern(powers: set[int]) -> tuple[int, int] | None:

@@ -133,10 +133,12 @@ def _cut(tensor: str, rest: tuple[int, ...], sizes: Heads, each: int, pair: int 
     """Return the cell of a projection's tensor, whole or one rotary pair of it: units r and r + d_k/2 of all heads."""
     lead = (sizes.groups, each) if sizes.groups > 1 and each > 1 else (sizes.groups * each,)
     diagonal = len(lead) == 2
-    if pair is None:
-        return Cell(tensor, shape=(*lead, sizes.keys, *rest), diagonal=diagonal)
-    view = (*lead, 2, sizes.keys // 2, *rest)
-    box = tuple((pair, pair + 1) if axis == len(lead) + 1 else (0, size) for axis, size in enumerate(view))
+    if pair is None or sizes.keys == 2:  # the only pair
+        shape = (*lead, sizes.keys, *rest) if each > 1 else (sizes.groups * sizes.keys, *rest)
+        return Cell(tensor, shape=shape, diagonal=diagonal)
+    units = lead if lead != (1,) else ()
+    view = (*units, 2, sizes.keys // 2, *rest)
+    box = tuple((pair, pair + 1) if axis == len(units) + 1 else (0, size) for axis, size in enumerate(view))
     shape = (*lead, 2, *rest) if each > 1 else (sizes.groups * 2, *rest)
     return Cell(tensor, view=view, box=box, shape=shape, diagonal=diagonal)
 

@@ -9,17 +9,18 @@ Theorem: Proposition 1 and Examples 1-3 of Shen (2024). Chapter: "The symmetry o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..symmetry import SymmetrySpec
+from ..symmetry import Block, Cell, SymmetrySpec
 from .algebra import frozen
 from .blocking import blocks
 from .capture import Captured, tensors_of
 from .entering import Parameter, enter
+from .hearing import Mask, hearing
 from .laying import lay
 from .reading import UnreadableError
 from .rules import Call, apply_rule, constant, operator_name, values_in
@@ -31,39 +32,40 @@ from .values import plain
 from .writing import Sheet
 
 _NAMED = 12  # tensors that a note names at most
-_STACKED = frozenset(["matmul", "bmm", "baddbmm", "einsum", "linear"])
 
 
 def infer(captured: Captured, shapes: Mapping[str, tuple[int, ...]]) -> SymmetrySpec:
     """Return the specification of a captured network with these tensors."""
     structure = Structure()
-    parameters = walk(captured, structure)
+    heard = hearing(captured.nodes)
+    parameters = walk(captured, structure, heard)
     for name in captured.strange:
         structure.notes.append(f"{name} shares its memory with a tensor of another shape, and is left unmoved")
     for leaf, entries in captured.constants.items():
         if leaf in captured.names and entries.is_complex():
             structure.notes.append(f"{captured.names[leaf][0]} has complex entries, and is left unmoved")
-    if unread := _unread(captured):
-        names = ", ".join(unread[:_NAMED]) + (", ..." if len(unread) > _NAMED else "")
-        structure.notes.append(f"tensors that the graph does not read are left unmoved: {names}")
+    if unread := _unread(captured, heard):
+        structure.notes.append(f"tensors that no output depends on are left unmoved: {_listed(unread)}")
+    masks = _masks(captured, heard)
     while True:
         solution = solve(structure)
         scales = Scales(structure.variables)
         try:
-            found, cells = _write(parameters, solution, scales, structure)
+            found, cells, more = _write(parameters, solution, scales, structure, masks)
         except UnreadableError as error:
             units = np.flatnonzero(np.isin(solution.family, error.families))
             structure.complaints.append(("units whose places along an axis follow no order are left unmoved", units))
             structure.mark(units, 0)
             continue
-        notes = [*structure.notes, *(_named(each, parameters) for each in structure.complaints)]
+        notes = [*structure.notes, *more, *(_named(each, parameters) for each in structure.complaints)]
         return SymmetrySpec(found, dict(shapes), cells, tuple(dict.fromkeys(notes)))
 
 
 def _write(
-    parameters: list[Parameter], solution: Solution, scales: Scales, structure: Structure
-) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return blocks and cells; variables that no block can say are given up first."""
+    parameters: list[Parameter], solution: Solution, scales: Scales, structure: Structure,
+    masks: Mapping[str, torch.Tensor],
+) -> tuple[tuple[Block, ...], tuple[Cell, ...], list[str]]:  # fmt: skip
+    """Return blocks, cells and notes; variables that no block can say are given up first."""
     pointwise = (
         set(np.unique(np.concatenate([solution.family[u.ravel()] for u in structure.pointwise])).tolist())
         if structure.pointwise
@@ -72,27 +74,39 @@ def _write(
     turns = set(scales.scale[np.concatenate(structure.turning)].tolist()) - {-1} if structure.turning else set()
     while True:
         lost = len(scales.lost)
-        sheet = Sheet(solution)
+        sheet = Sheet(solution, masks)
         for parameter in parameters:
             lay(parameter, sheet, solution, scales)
         if len(scales.lost) == lost:
-            if scales.lost:
-                structure.notes.append(_held(scales.lost))
-            found = blocks(sheet, pointwise, _free_shifts(structure), turns)
-            return found, tuple(dict.fromkeys(sheet.cells))
+            break
+    notes = [_held(scales.lost)] if scales.lost else []
+    if unheard := sheet.dropped():
+        notes.append(f"units that no output hears are left unmoved: {_listed(unheard)}")
+    found = blocks(sheet, pointwise, _free_shifts(structure), turns)
+    return found, tuple(dict.fromkeys(sheet.cells)), notes
 
 
-def _unread(captured: Captured) -> list[str]:
-    """Return names of tensors that no operator reads: without use, or reached past the module that holds them."""
-    live = _live(captured.nodes)
-    read = {
-        name
-        for node in captured.nodes
-        if node.op == "placeholder" and node in live
-        for name in captured.names.get(node.name, ())
-    }
+def _masks(captured: Captured, heard: Mapping[torch.fx.Node, Mask]) -> dict[str, torch.Tensor]:
+    """Return the entries that are heard of each tensor of which not all are."""
+    masks: dict[str, Mask] = {}
+    for node in captured.nodes:
+        for name in captured.names.get(node.name, ()) if node in heard else ():
+            before, mask = masks.get(name, False), heard[node]
+            masks[name] = True if before is True or mask is True else mask | before
+    return {name: mask for name, mask in masks.items() if mask is not True}
+
+
+def _unread(captured: Captured, heard: Collection[torch.fx.Node]) -> list[str]:
+    """Return names of tensors that no output depends on: without use, or reached past the module that holds them."""
+    read = {name for node in captured.nodes if node in heard for name in captured.names.get(node.name, ())}
     own = tensors_of(captured.model)
     return [name for name, each in own.items() if each.dim() and each.is_floating_point() and name not in read]
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return some names, and dots for more."""
+    names = list(names)
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _held(lost: set[int]) -> str:
@@ -126,12 +140,12 @@ def _free_shifts(structure: Structure) -> Ids:
     return np.array(sorted(absorbed - felt), dtype=np.int64)
 
 
-def walk(captured: Captured, structure: Structure) -> list[Parameter]:
-    """Return the parameters after every operator has added to the structure what it asks."""
+def walk(captured: Captured, structure: Structure, live: Collection[torch.fx.Node]) -> list[Parameter]:
+    """Return the parameters after every operator that an output depends on has added what it asks."""
     values: dict[torch.fx.Node, Any] = {}
     entered: dict[tuple[str, ...], Parameter] = {}
     strange = set(captured.strange)
-    live, turning = _live(captured.nodes), turned(captured.nodes)
+    turning = turned(captured.nodes)
     for node in captured.nodes:
         if node not in live:
             values[node] = None
@@ -165,12 +179,3 @@ def walk(captured: Captured, structure: Structure) -> list[Parameter]:
         else:
             values[node] = plain(node.meta["val"].shape) if "val" in node.meta else None
     return list(entered.values())
-
-
-def _live(nodes: Sequence[torch.fx.Node]) -> set[torch.fx.Node]:
-    """Return the nodes that an output depends on."""
-    found: set[torch.fx.Node] = set()
-    for node in reversed(nodes):
-        if node.op == "output" or any(user in found for user in node.users):
-            found.add(node)
-    return found

@@ -20,12 +20,16 @@ from .solving import Solution
 from .structure import Ids, Term
 from .values import common_sizes
 
+ALONE = -1  # in the place of a family: one unit that keeps its place
 _FEW = 4  # repetitions of a family along an axis that are read as segments of their own
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Places start..stop-1 of an axis: sizes of its digits, and for each family its strides and factors."""
+    """Places start..stop-1 of an axis: sizes of its digits, and for each family its strides and factors.
+
+    Factors that are the same at all places stand under ``ALONE``: whatever moves there, they belong to no family of it.
+    """
 
     start: int
     stop: int
@@ -80,7 +84,7 @@ def _read(start: int, stop: int, units: Ids, resolved: list[Resolved], solution:
     here = units[start:stop]
     first = int(solution.family[here[0]])
     if solution.families[first].size == 1 or first in still:
-        return _frozen(start, stop, resolved)
+        return _frozen(start, stop, len(units), resolved)
     lines: dict[int, Ids] = {}
     for k in np.unique(solution.family[here]).tolist():
         chosen = solution.family[here] == k
@@ -132,8 +136,12 @@ def _segment(
     """Return the segment of some places, with the factors that belong to a family there, or to one above it."""
     lines = dict(lines)
     factors: dict[int, list[Resolved]] = {top: [] for top in lines}
+    alone: list[Resolved] = []
     for each in moving:
         owner = _owner(each, here, lines, solution)
+        if owner is None and each.constant(here):
+            alone.append(each.at(here[:1]))
+            continue
         if owner is None:
             each.give_up_at(here)
             continue
@@ -149,6 +157,8 @@ def _segment(
         if steps is None or not _counts(sizes, steps, solution.families[top].size):
             raise UnreadableError(list(lines))
     kept = {top: each or () for top, each in strides.items()}
+    if alone:
+        kept[ALONE], factors[ALONE] = (0,) * len(sizes), alone
     return Segment(start, stop, tuple(sizes), kept, {top: tuple(each) for top, each in factors.items()})
 
 
@@ -172,14 +182,25 @@ def _owner(factor: Resolved, here: Ids, lines: dict[int, Ids], solution: Solutio
     return None
 
 
-def _frozen(start: int, stop: int, resolved: list[Resolved]) -> list[Segment]:
-    """Return a segment that nothing permutes; one single place may still be flipped and rescaled."""
-    if stop - start == 1 and any(each.moves(start, stop) for each in resolved):
-        own = tuple(each.at(np.array([start])) for each in resolved if each.moves(start, stop))
-        return [Segment(start, stop, (1,), {-1: (0,)}, {-1: own})]
-    for each in resolved:
+def _frozen(start: int, stop: int, length: int, resolved: list[Resolved]) -> list[Segment]:
+    """Return segments that nothing permutes; what several places of one share, or a single place, may still act."""
+    here = np.arange(start, stop)
+    own = [each for each in resolved if each.moves(start, stop)]
+    if not own:
+        return [Segment(start, stop, (stop - start,), {}, {})]
+    if all(each.constant(here) for each in own):
+        return [_alone(start, stop, here, own)]
+    parts = parted(start, stop, length, [stop - start], [[0]], own)
+    if parts and all(len(part.places) > 1 for part in parts):
+        return [replace(_alone(start, stop, part.places, own), view=part.view, box=part.box) for part in parts]
+    for each in own:
         each.give_up(start, stop)
     return [Segment(start, stop, (stop - start,), {}, {})]
+
+
+def _alone(start: int, stop: int, here: Ids, factors: Sequence[Resolved]) -> Segment:
+    """Return the segment of places that keep theirs, and share these factors."""
+    return Segment(start, stop, (len(here),), {ALONE: (0,)}, {ALONE: tuple(each.at(here[:1]) for each in factors)})
 
 
 def _cut(counted: list[tuple[int, int]], sizes: Sequence[int]) -> tuple[int, ...] | None:

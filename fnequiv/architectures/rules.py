@@ -97,11 +97,23 @@ def rule(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return register
 
 
-def apply_rule(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return the value of a node from its operands' values."""
+def room_of(name: str) -> str | None:
+    """Return the room that has the rule of an operator; None if there is none.
+
+    Examples
+    --------
+    >>> room_of("relu"), room_of("no such operator")
+    ('elementwise', None)
+    """
     for room in _ROOMS:
         importlib.import_module(f".rules_{room}", __package__)
+    return RULES[name].__module__.rpartition("_")[2] if name in RULES else None
+
+
+def apply_rule(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the value of a node from its operands' values."""
     name = operator_name(call.node)
+    room = room_of(name)
     if name in _RANDOM:
         raise RefusedError(
             f"{where(call.node)} draws random numbers in eval mode too, so there is no function to compare: "
@@ -119,7 +131,7 @@ def apply_rule(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         for value in operands:
             call.structure.felt.extend([*value.shifts, *(ids for ids, _ in value.scores)])
         args, kwargs = torch.fx.node.map_aggregate((args, kwargs), _unshifted)
-    if name not in RULES:
+    if room is None:
         return froze(call, operands, "no rule for this operator, what it reads is left unmoved")
     try:
         found = RULES[name](call, *args, **kwargs)

@@ -34,8 +34,22 @@ class Resolved:
         return (self.power * (self.scale >= 0)) * 4 + 2 * (self.scale >= 0) + (self.sign >= 0)
 
     def moves(self, start: int, stop: int) -> bool:
-        """Whether anything is free there."""
-        return bool((self.scale[start:stop] >= 0).any() or (self.sign[start:stop] >= 0).any())
+        """Whether anything is free there, and has not been given up."""
+        return any(not set(roots.tolist()) <= self.of.lost | {-1} for roots in self._roots(start, stop))
+
+    @property
+    def lost(self) -> bool:
+        """Whether any of it has been given up."""
+        return any(not self.of.lost.isdisjoint(roots.tolist()) for roots in self._roots(0, len(self.scale)))
+
+    def _roots(self, start: int, stop: int) -> tuple[Ids, Ids]:
+        """Return numbers of scales and signs, -1 where there is none, as they are noted where they are lost."""
+        sign = self.sign[start:stop]
+        return self.scale[start:stop], np.where(sign < 0, -1, -2 - sign)
+
+    def constant(self, places: Ids) -> bool:
+        """Whether the factor is the same at some places."""
+        return self.agrees(places, np.full_like(places, places[0]))
 
     def at(self, places: Ids) -> Resolved:
         """Return the factor at some places."""
@@ -56,8 +70,8 @@ class Resolved:
 
     def give_up(self, start: int, stop: int) -> None:
         """Hold the factor: no block can say it."""
-        self.of.lost.update(self.scale[start:stop][self.scale[start:stop] >= 0].tolist())
-        self.of.lost.update((-2 - self.sign[start:stop][self.sign[start:stop] >= 0]).tolist())
+        for roots in self._roots(start, stop):
+            self.of.lost.update(set(roots.tolist()) - {-1})
 
     @property
     def lone(self) -> int:

@@ -10,34 +10,62 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
+
 from ..symmetry.cells import Cell
-from .drafting import Draft, boxed, give_up
-from .reading import Segment, UnreadableError
+from .drafting import Draft, boxed, fits, give_up
+from .reading import ALONE, Segment, UnreadableError
 from .scaling import Resolved
 from .solving import Solution
 
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """An axis of a piece: the piece (a tensor's name or a cell), the axis, its family, repeat, and factors."""
+    """An axis of a piece: the piece (a tensor's name or a cell), the axis, its family, repeat, factors; is it heard?"""
 
     piece: str | Cell
     axis: int
     family: int
     repeat: int
     factors: tuple[Resolved, ...]
+    heard: bool = True
+
+    @property
+    def tensor(self) -> str:
+        """The name of the tensor that the piece is of."""
+        return self.piece.tensor if isinstance(self.piece, Cell) else self.piece
 
 
 @dataclass
 class Sheet:
-    """What is written so far: cells and slots."""
+    """What is written so far: cells and slots. A tensor has a mask where only a part of its entries is heard."""
 
     solution: Solution
+    masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
     slots: list[Slot] = field(default_factory=list)
+
+    def dropped(self) -> list[str]:
+        """Drop the families that lie nowhere where an output hears them; return the tensors where they lie."""
+        kept = {slot.family for slot in self.slots if slot.heard}
+        for k in list(kept):
+            while k >= 0 and self.solution.families[k].parents:
+                k = self.solution.families[k].parents[0]
+                kept.add(k)
+        gone = [slot.tensor for slot in self.slots if slot.family not in kept]
+        self.slots = [slot for slot in self.slots if slot.family in kept]
+        return list(dict.fromkeys(gone))
+
+    def _hears(self, name: str, shape: tuple[int, ...], cell: str | Cell) -> bool:
+        """Whether an output depends on any entry of a piece of a tensor."""
+        mask = self.masks.get(name)
+        if mask is None or isinstance(cell, str):
+            return mask is None or bool(mask.any())
+        box = tuple(slice(*pair) for pair in cell.bounds(shape))
+        return bool(mask.reshape(cell.view or shape)[box].any())
 
     def tensor(self, name: str, shape: tuple[int, ...], axes: Sequence[Sequence[Segment]]) -> None:
         """Write a tensor whose axes are read one apart from the other."""
@@ -47,11 +75,20 @@ class Sheet:
         """Write a tensor that is cut into boxes."""
         if any(segment.strides for box in boxes for segment in box):
             views = [{box[axis].view for box in boxes} - {()} for axis in range(len(shape))]
-            if any(len(each) > 1 for each in views):
-                raise UnreadableError([top for box in boxes for segment in box for top in segment.strides if top >= 0])
-            view = [next(iter(each), (size,)) for each, size in zip(views, shape, strict=True)] if any(views) else None
+            view = [next(iter(each), (size,)) for each, size in zip(views, shape, strict=True)]
+            if any(len(each) > 1 for each in views) or not all(all(map(fits, box, view)) for box in boxes):
+                self._misfit(boxes)
+                return
             for box in boxes:
-                self.piece(name, shape, box, whole=len(boxes) == 1, view=view)
+                self.piece(name, shape, box, whole=len(boxes) == 1, view=view if any(views) else None)
+
+    def _misfit(self, boxes: Sequence[Sequence[Segment]]) -> None:
+        """Give up what asks for views that do not go together: the axes are laid again without it."""
+        viewed = [segment for box in boxes for segment in box if segment.view]
+        if families := [top for segment in viewed for top in segment.strides if top != ALONE]:
+            raise UnreadableError(families)
+        for segment in viewed:
+            give_up(segment.factors[ALONE])
 
     def piece(self, name: str, shape: tuple[int, ...], box: Sequence[Segment], *, whole: bool,
               view: Sequence[tuple[int, ...]] | None = None) -> None:  # fmt: skip
@@ -72,22 +109,17 @@ class Sheet:
             split = None if view is None else tuple(itertools.chain.from_iterable(view))
             cell = Cell(name, bounds, sizes, order, diagonal=draft.diagonal is not None, view=split)
             self.cells.append(cell)
+        heard = self._hears(name, shape, cell)
         for k, family, repeat, factors in draft.slots:
             give_up(factors[1:])
-            self.slots.append(Slot(cell, place[k], family, repeat, factors[:1]))
+            self.slots.append(Slot(cell, place[k], family, repeat, factors[:1], heard))
 
     def grouped(self, name: str, shape: tuple[int, ...], groups: int, out: Segment, inner: Segment) -> None:
         """Write a grouped convolution's weight, [groups, out, in, ...], as a block-diagonal matrix."""
         rows, columns = shape[0] // groups, shape[1]
         cell = Cell(name, None, (groups, rows, columns, *shape[2:]), None, diagonal=True)
         self.cells.append(cell)
-        for axis, segment in ((0, out), (1, inner)):
-            for family, strides in segment.strides.items():
-                if len(segment.sizes) > 2 or strides[0] == 0:
-                    raise UnreadableError(list(segment.strides))
-                repeat = math.prod(segment.sizes[1:])
-                give_up(segment.factors[family][1:])
-                self.slots.append(Slot(cell, axis, family, repeat, segment.factors[family][:1]))
+        self._diagonal(cell, [out, inner], heard=self._hears(name, shape, cell))
 
     def stack(self, name: str, shape: tuple[int, ...], joint: Sequence[Segment], axes: Sequence[int], top: Segment,
               rest: dict[int, Segment]) -> None:  # fmt: skip
@@ -100,10 +132,17 @@ class Sheet:
         cell = Cell(name, None, sizes if extra else None, kept, diagonal=True)
         self.cells.append(cell)
         lying = [top, joint[0]] if extra else list(joint)
-        for axis, segment in enumerate([*lying, *(rest[k] for k in sorted(rest))]):
+        self._diagonal(cell, [*lying, *(rest[k] for k in sorted(rest))], heard=self._hears(name, shape, cell))
+
+    def _diagonal(self, cell: Cell, axes: Sequence[Segment], *, heard: bool) -> None:
+        """Write what lies on the axes of a block-diagonal cell."""
+        for axis, segment in enumerate(axes):
+            give_up(segment.factors.get(ALONE, ()))
             for family, strides in segment.strides.items():
+                if family == ALONE:
+                    continue
                 if len(segment.sizes) > 2 or strides[0] == 0:
                     raise UnreadableError(list(segment.strides))
                 factors = segment.factors[family]
                 give_up(factors[1:])
-                self.slots.append(Slot(cell, axis, family, math.prod(segment.sizes[1:]), factors[:1]))
+                self.slots.append(Slot(cell, axis, family, math.prod(segment.sizes[1:]), factors[:1], heard))

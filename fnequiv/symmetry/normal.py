@@ -1,6 +1,7 @@
 """One way to write a specification: two of the same group, written with other names or in another order, become equal.
 
-Notation. A *cluster* is a set of blocks whose permutations are tied unit by unit (nested with runs of one unit).
+Notation. A *cluster* is a set of blocks whose permutations are tied unit by unit (nested with runs of one unit). Blocks
+of one unit each are no cluster: there is nothing to tie.
 
 What is made one. Blocks are named by the first place where they lie, and stand in that order, parents first. Which
 member of a cluster is the parent says nothing: it is the first. Places that only move (``"carry"``) lie on that one.
@@ -69,11 +70,11 @@ class _Cluster:
 
     def written(self) -> list[Block]:
         """Return the blocks of the cluster, parent first."""
-        parent = self.parent if self.parent and self.parent.size > 1 else None
         acting = sorted(self.acting, key=lambda block: [(axis.tensor, axis.axis) for axis in block.axes])
         root = acting[0] if acting else Block(self.name, self.size, "permutation", ())
         root = replace(root, name=self.name, axes=_sorted([*root.axes, *self.carried]))
-        nested = {"within": parent.name, "groups": parent.size} if parent else {"within": None, "groups": 1}
+        above = self.parent
+        nested = {"within": above.name, "groups": above.size} if above else {"within": None, "groups": 1}
         blocks = [replace(root, **nested)]
         for block in acting[1:]:
             name = f"{block.axes[0].tensor}[{block.axes[0].axis}]" if block.axes else block.name
@@ -100,10 +101,10 @@ def normalised(spec: SymmetrySpec) -> SymmetrySpec:
     roots: list[_Cluster] = []
     owner: dict[str, _Cluster] = {}
     for block in spec.blocks:
-        above = owner[block.within] if block.within else None
+        above = owner[block.within] if block.within and block.groups > 1 else None  # one unit ties nothing
         if above is None or block.size != block.groups:
             owner[block.name] = _Cluster(block.size, above)
-            (roots if above is None or above.size == 1 else above.children).append(owner[block.name])
+            (roots if above is None else above.children).append(owner[block.name])
         else:
             owner[block.name] = above
         owner[block.name].add(block)

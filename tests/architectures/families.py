@@ -99,6 +99,12 @@ FAMILIES = {
     "grouped queries, rotary": Family(
         Attention, attention, (6, 4), {"groups": 2, "keys": 4, "values": 2, "rotary": True}, (2, 5, 6)
     ),
+    "grouped queries, one rotary pair": Family(
+        Attention, attention, (6, 4), {"groups": 2, "keys": 2, "values": 3, "rotary": True}, (2, 5, 6)
+    ),
+    "multi-query, rotary": Family(
+        Attention, attention, (6, 3), {"groups": 1, "keys": 4, "values": 2, "rotary": True}, (2, 5, 6)
+    ),
 }
 
 SMALL = {"width": 4, "heads": 2, "hidden": 3, "length": 3}

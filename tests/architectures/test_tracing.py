@@ -52,11 +52,7 @@ def normal(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
 
 
-ONE_PAIR = pytest.mark.xfail(reason="of one rotary pair shared by all heads the scale is held, and noted", strict=True)
-HELD = ("decoder, multi-query",)
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[ONE_PAIR] * (name in HELD)) for name in FAMILIES])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_traced_specification_is_the_one_written_by_hand(name):
     family = FAMILIES[name]
     assert symmetry_of(family.network(), family.inputs(0)).normalised() == family.spec().normalised()

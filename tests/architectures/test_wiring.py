@@ -12,7 +12,8 @@ from wiring import RandomWiring
 
 from fnequiv.architectures.tracing import symmetry_of
 
-SEEDS = range(40)
+UNHEARD, GAPS = {40, 107, 176, 312, 372, 432}, {188}  # rows that nobody reads; a norm behind units that lie apart
+SEEDS = sorted({*range(0, 500, 3), *UNHEARD, *GAPS})
 pytestmark = pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")  # PReLU in vmap
 
 
