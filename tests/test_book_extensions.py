@@ -234,3 +234,23 @@ def test_bars_in_docstrings_are_absolute_values(written, escaped):
     lines = ["Title |a|.", "", *written.split("\n")]
     extension("absolute_values").escape_bars(None, "function", "f", None, None, lines)
     assert lines == [r"Title \|a\|.", "", *escaped.split("\n")]
+
+
+def test_what_the_theme_writes_is_mended_and_nothing_else():
+    mended = extension("mended").mended
+    written = (
+        '<script src="../_static/vendor/fontawesome/6.5.2/js/all.min.js?digest=1"></script>'
+        '<summary aria-label="Toggle hidden content">'
+        '<button class="btn search-button-field search-button__button" title="Search" aria-label="Search" data-x="1">'
+        '<button class="btn search-button" title="Search" aria-label="Search">'
+        '<details><summary><span class="toctree-toggle" role="presentation">'
+        '<div class="pst-scrollable-table-container"><table class="table">'
+    )
+    assert mended(written) == (
+        "<summary>"
+        '<button class="btn search-button-field search-button__button" title="Search" data-x="1">'
+        '<button class="btn search-button" title="Search" aria-label="Search">'
+        '<details><summary aria-label="Pages of this part"><span class="toctree-toggle" role="presentation">'
+        '<div class="pst-scrollable-table-container" tabindex="0"><table class="table">'
+    )
+    assert mended(mended(written)) == mended(written)

@@ -1,0 +1,51 @@
+"""A Sphinx extension: what the theme writes on every page, mended for phones, keyboards and screen readers.
+
+Each rule stands with its reason. Where the theme is written anew and a rule finds nothing, the browser tests find the
+fault (`tests/book/test_pages.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from sphinx.application import Sphinx
+
+RULES = [
+    # Font Awesome comes twice, as fonts and as a script of 1.5 MB that draws the same icons. The fonts do.
+    (re.compile(r'<script src="[^"]*/fontawesome/[^"]*"></script>'), ""),
+    # A button that shows words must not be called by others: who speaks to the browser says what he sees.
+    (re.compile(r'(<summary) aria-label="Toggle hidden content"'), r"\1"),
+    (re.compile(r'(<button class="btn search-button-field [^>]*?) aria-label="Search"'), r"\1"),
+    # The arrows that open a part of the table of contents are drawings without a name.
+    (re.compile(r'<summary>(?=<span class="toctree-toggle")'), '<summary aria-label="Pages of this part">'),
+    # A table that scrolls sideways on a phone has to be reached by keyboard, too.
+    (re.compile(r'(<div class="pst-scrollable-table-container")>'), r'\1 tabindex="0">'),
+]  # fmt: skip
+
+
+def mended(page: str) -> str:
+    """Return a page with the theme's faults repaired.
+
+    Examples
+    --------
+    >>> mended('<summary><span class="toctree-toggle" role="presentation"></span></summary>')
+    '<summary aria-label="Pages of this part"><span class="toctree-toggle" role="presentation"></span></summary>'
+    """
+    for fault, repair in RULES:
+        page = fault.sub(repair, page)
+    return page
+
+
+def mend(app: Sphinx) -> None:
+    """Let every page go through `mended` as it comes out of its template."""
+    if app.builder.format != "html":
+        return
+    render: Callable[..., str] = app.builder.templates.render
+    app.builder.templates.render = lambda *args: mended(render(*args))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the hook."""
+    app.connect("builder-inited", mend)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
