@@ -53,12 +53,13 @@ class Recipe:
     keep: Keep = "parameters"
 
     def __post_init__(self) -> None:
-        if not callable(getattr(self.optimiser, "start", None)) or not callable(getattr(self.optimiser, "step", None)):
+        parts = (getattr(self.optimiser, name, None) for name in ("start", "step"))
+        if isinstance(self.optimiser, type) or not all(map(callable, parts)):
             raise TypeError(f"optimiser must be SGD(...), Adam(...) or the like, got {shown(self.optimiser)}")
         check_integer("steps", self.steps, minimum=0)
         if self.batch is not None:
             check_integer("batch", self.batch)
         if not isinstance(self.until, Until):
             raise TypeError(f"until must be Until(...), got {shown(self.until)}")
-        if self.keep not in ("parameters", "losses"):
+        if not isinstance(self.keep, str) or self.keep not in ("parameters", "losses"):
             raise ValueError(f"keep must be 'parameters' or 'losses', got {shown(self.keep)}")

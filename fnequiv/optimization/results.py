@@ -1,12 +1,14 @@
 """What a sweep found: for every member its seed, how its run ended, after how many steps, with which loss.
 
 Notation. A sweep of m members has one entry a member in each array, in the order of the seeds, and parameters stacked
-along a first axis of size m, as ``torch.func.vmap`` takes them. As bytes it is a file of PyTorch's, which is read with
-``weights_only=True``: tensors, numbers and texts, nothing that runs. Chapter: "Optimisation".
+along a first axis of size m, as ``torch.func.vmap`` takes them. As bytes it is a SHA-256 digest of what follows, so
+that no flipped bit is taken for a result, and a file of PyTorch's, which is read with ``weights_only=True``: tensors,
+numbers and texts, nothing that runs. Chapter: "Optimisation".
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..validation import check_integer
+from ..validation import check_integer, shown
 from .stopping import STATUSES
+
+_CHECKSUM = 32  # bytes of a SHA-256 digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,13 @@ class Sweep:
         return f"Sweep({len(self)} members: {self.counts()})"
 
     def counts(self) -> dict[str, int]:
-        """Return how many members ended how."""
+        """Return how many members ended how, by status; a status that none has is left out.
+
+        Examples
+        --------
+        >>> Ledger([]).sweep().counts()
+        {}
+        """
         return {name: int(n) for name in STATUSES if (n := (self.status == name).sum())}
 
     def member(self, index: int) -> dict[str, torch.Tensor]:
@@ -77,6 +87,14 @@ class Sweep:
             If ``index`` is no integer.
         ValueError
             If there is no such member, or only losses were kept.
+
+        Examples
+        --------
+        >>> from .tasks import Perceptron
+        >>> from .sweeps import sweep
+        >>> line = Perceptron((1, 1), torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [3.0]]))
+        >>> {name: tuple(tensor.shape) for name, tensor in sweep(line, seeds=3, steps=5).member(2).items()}
+        {'0.weight': (1, 1), '0.bias': (1,)}
         """
         if check_integer("index", index, minimum=0) >= len(self):
             raise ValueError(f"index must be below the number of members, {len(self)}, got {index}")
@@ -85,8 +103,25 @@ class Sweep:
         return {name: tensor[index].clone() for name, tensor in self.parameters.items()}
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Sweep:
-        """Return some members as a sweep of their own, by their places."""
-        rows = np.asarray(rows, dtype=np.int64)
+        """Return some members as a sweep of their own, by their places 0 … m-1; a place may come more than once.
+
+        Raises
+        ------
+        TypeError
+            If ``rows`` is no one-dimensional sequence of integers (a mask is none: pass ``np.flatnonzero(mask)``).
+        ValueError
+            If there is no such member.
+
+        Examples
+        --------
+        >>> from .tasks import Perceptron
+        >>> from .sweeps import sweep
+        >>> line = Perceptron((1, 1), torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [3.0]]))
+        >>> found = sweep(line, seeds=[7, 8, 9], steps=5)
+        >>> found.take([2, 0]).seeds
+        array([9, 7])
+        """
+        rows = _places(rows, len(self))
         index = torch.from_numpy(rows)
         return Sweep(
             self.seeds[rows],
@@ -96,6 +131,22 @@ class Sweep:
             tuple(self.message[row] for row in rows),
             {name: tensor[index] for name, tensor in self.parameters.items()},
         )
+
+
+def _places(rows: object, m: int) -> npt.NDArray[np.int64]:
+    try:
+        places = np.asarray(rows)
+    except (TypeError, ValueError, RuntimeError):  # a ragged list; a tensor on a device
+        places = np.asarray(None)
+    if not places.size and places.ndim == 1:
+        return np.zeros(0, dtype=np.int64)
+    if places.ndim != 1 or places.dtype.kind not in "iu":
+        raise TypeError(
+            f"rows must be a list or a 1-d array of integers, got {shown(rows)}: pass np.flatnonzero(mask) for a mask"
+        )
+    if places.min() < 0 or places.max() >= m:
+        raise ValueError(f"rows must lie in 0 .. {m - 1}, got {shown(rows)}")
+    return places.astype(np.int64)
 
 
 class SweepError(RuntimeError):
@@ -171,7 +222,7 @@ def to_bytes(sweep: Sweep, digest: str) -> bytes:
     content |= {"message": list(sweep.message), "parameters": dict(sweep.parameters), "digest": digest}
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    return buffer.getvalue()
+    return _checksum(buffer.getvalue()) + buffer.getvalue()
 
 
 def from_bytes(content: bytes) -> tuple[Sweep, str]:
@@ -182,8 +233,11 @@ def from_bytes(content: bytes) -> tuple[Sweep, str]:
     ValueError
         If the bytes are damaged or hold something else.
     """
+    checksum, payload = content[:_CHECKSUM], content[_CHECKSUM:]
+    if checksum != _checksum(payload):
+        raise ValueError("no members can be read: the bytes are not those that were written")
     try:
-        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        found = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         seeds, steps, loss = (found[name].numpy() for name in ("seeds", "steps", "loss"))
         status = np.array([STATUSES[code] for code in found["status"].tolist()], dtype="U10")
         sweep = Sweep(seeds, status, steps, loss, tuple(found["message"]), found["parameters"])
@@ -191,5 +245,9 @@ def from_bytes(content: bytes) -> tuple[Sweep, str]:
         if lengths - {len(seeds)}:
             raise ValueError("members are missing")
         return sweep, str(found["digest"])
-    except Exception as error:  # a damaged zip, a truncated pickle, a refused class: each has a type of its own
+    except Exception as error:  # something else under a right checksum, a refused class: each has a type of its own
         raise ValueError(f"no members can be read: {type(error).__name__}") from None
+
+
+def _checksum(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).digest()

@@ -110,7 +110,7 @@ def sweep(
     >>> set(found.status) <= {"converged", "stopped"}, bool((found.status == "converged").any())
     (True, True)
     """
-    recipe = Recipe(optimiser or Adam(), steps, batch, until or Until(), keep)
+    recipe = Recipe(Adam() if optimiser is None else optimiser, steps, batch, Until() if until is None else until, keep)
     try:
         return _run({None: task}, {None: checkpoint}, seeds, recipe, chunk, executor, progress)[None]
     except SweepError as error:
@@ -159,7 +159,7 @@ def sweep_each(
     """
     if not isinstance(tasks, Mapping) or not tasks:
         raise TypeError(f"tasks must be a mapping from names to tasks, got {shown(tasks)}: sweep takes one task")
-    recipe = Recipe(optimiser or Adam(), steps, batch, until or Until(), keep)
+    recipe = Recipe(Adam() if optimiser is None else optimiser, steps, batch, Until() if until is None else until, keep)
     return _run(tasks, _folders(checkpoint, list(tasks)), seeds, recipe, chunk, executor, progress)
 
 
@@ -225,6 +225,8 @@ def _check_batch(batch: int | None, task: Task) -> None:
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    if isinstance(seeds, (str, bytes, bytearray, memoryview)):  # which iterate as texts and as small integers
+        raise TypeError(f"seeds must be integers, or how many, got {shown(seeds)}")
     try:
         each = iter(seeds)  # type: ignore[arg-type]
     except TypeError:  # how many

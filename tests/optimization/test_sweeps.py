@@ -248,7 +248,8 @@ BAD = [
     ({"seeds": [1, 1]}, ValueError, "seeds must be different"),
     ({"seeds": [-1]}, ValueError, "seed must be >= 0, got -1"),
     ({"seeds": [2**63]}, ValueError, "below 2**63"),
-    ({"seeds": "ab"}, TypeError, "seed must be an integer, got 'a'"),
+    ({"seeds": "ab"}, TypeError, "seeds must be integers, or how many, got 'ab'"),
+    ({"seeds": b"x"}, TypeError, "seeds must be integers, or how many, got b'x'"),
     ({"seeds": 1.5}, TypeError, "seeds must be an integer"),
     ({"steps": -1}, ValueError, "steps must be >= 0"),
     ({"batch": 0}, ValueError, "batch must be >= 1"),
@@ -256,7 +257,11 @@ BAD = [
     ({"chunk": 0}, ValueError, "chunk must be >= 1"),
     ({"keep": "all"}, ValueError, "keep must be 'parameters' or 'losses', got 'all'"),
     ({"optimiser": "adam"}, TypeError, "optimiser must be SGD(...), Adam(...)"),
+    *(({"optimiser": wrong}, TypeError, "optimiser must be SGD(...), Adam(...)") for wrong in (0, {}, [], Adam)),
+    ({"optimiser": np.ones(2)}, TypeError, "optimiser must be SGD(...), Adam(...)"),
     ({"until": 0.1}, TypeError, "until must be Until(...), got 0.1"),
+    *(({"until": wrong}, TypeError, "until must be Until(...)") for wrong in (0, {}, [], np.ones(2))),
+    ({"keep": np.array([])}, ValueError, "keep must be 'parameters' or 'losses'"),
     ({"executor": 4}, TypeError, "executor must be a concurrent.futures.Executor, got 4"),
     ({"progress": 1}, TypeError, "progress must be True or False"),
     ({"checkpoint": 3}, TypeError, "checkpoint must be a folder's path, got 3"),
@@ -265,6 +270,19 @@ BAD = [
     ({"task": Bowl(data=None)}, TypeError, "task.data must be a tuple of tensors"),
     ({"task": Bowl(data=(torch.ones(2), torch.ones(3)))}, ValueError, "one number of rows >= 1, got [2, 3]"),
 ]
+
+
+def test_members_are_taken_by_their_places_and_by_nothing_else(refuses):
+    found = sweep(GOOD, [5, 6, 7], steps=0)
+    for rows in ([2, 0, 2], np.array([2, 0, 2], dtype=np.uint8), torch.tensor([2, 0, 2])):
+        taken = found.take(rows)
+        assert taken.seeds.tolist() == [7, 5, 7]
+        assert torch.equal(taken.parameters["0.weight"][1], found.parameters["0.weight"][0])
+    assert len(found.take([])) == len(found.take(np.flatnonzero(found.status == "diverged"))) == 0
+    for wrong in ([0.9, 1.7], [True, False, True], ["1"], 0, [math.nan], None, [[0]], [None], [[0], [1, 2]]):
+        refuses(lambda wrong=wrong: found.take(wrong), TypeError, "rows must be a list or a 1-d array of integers")
+    for wrong in ([-1], [99], [3]):
+        refuses(lambda wrong=wrong: found.take(wrong), ValueError, "rows must lie in 0 .. 2")
 
 
 @pytest.mark.parametrize(("change", "error", "message"), BAD, ids=[str(i) for i in range(len(BAD))])
@@ -300,6 +318,8 @@ def test_what_makes_no_sense_is_refused(refuses, change, error, message):
         (lambda: Perceptron((2, 1), [[1.0, 2.0]], torch.tensor([0])), TypeError, "inputs must be a torch.Tensor"),
         (lambda: Perceptron((2, 1), torch.ones(1, 2).int(), torch.tensor([0])), TypeError, "inputs must be floating"),
         (lambda: sweep_each({}, 2), TypeError, "tasks must be a mapping"),
+        (lambda: sweep_each({"a": GOOD}, 2, optimiser=0), TypeError, "optimiser must be SGD"),
+        (lambda: sweep_each({"a": GOOD}, 2, until=[]), TypeError, "until must be Until"),
         (lambda: sweep_each({"a/b": GOOD}, 2, checkpoint="x"), ValueError, "one folder each"),
         (lambda: sweep(GOOD, 2, steps=0).member(2), ValueError, "below the number of members, 2, got 2"),
     ],
