@@ -96,7 +96,7 @@ def least_squares_bound(
     (array([0.21054, 0.00306]), array([1.737e-03, 1.730e-05]))
     """
     m, error, gap = check_range("bound", bound), check_probability(eta), _gap(approximation)
-    confidence = np.log(1 / error) * (1 if gap == 0 else 2)
+    confidence = -np.log(error) * (1 if gap == 0 else 2)
 
     def sampling(nats: Array, sizes: Array) -> Array:
         """Return what n samples leave open."""

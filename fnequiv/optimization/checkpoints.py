@@ -35,9 +35,7 @@ class Checkpoint:
     TypeError
         If ``folder`` is no path.
     ValueError
-        If the folder belongs to another sweep, or its ``sweep.json`` is damaged.
-    OSError
-        If the folder cannot be made or written to.
+        If the folder cannot be made or written to, belongs to another sweep, or its ``sweep.json`` is damaged.
 
     Examples
     --------
@@ -50,20 +48,45 @@ class Checkpoint:
     """
 
     def __init__(self, folder: str | os.PathLike[str], parts: Mapping[str, str]) -> None:
-        if not isinstance(folder, (str, os.PathLike)):
+        self._folder = self.check(folder)
+        self.digest = hashlib.sha256(json.dumps(dict(parts), sort_keys=True).encode()).hexdigest()
+        head = self._folder / _HEAD
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if not head.exists():
+                self._write(_HEAD, json.dumps(dict(parts), indent=1).encode())
+        except OSError as error:  # a full disk, no permission, a name that is too long
+            raise ValueError(f"checkpoint {shown(folder)} cannot be written, {error}: name another folder") from error
+        self._check(head, parts)
+
+    @staticmethod
+    def check(folder: object) -> Path:
+        """Return a folder's path, of a folder that is there or can be made.
+
+        Raises
+        ------
+        TypeError
+            If it is no path.
+        ValueError
+            If it is empty, a file, or no path that a file system could have.
+
+        Examples
+        --------
+        >>> Checkpoint.check("runs/first").name
+        'first'
+        """
+        if not isinstance(folder, (str, os.PathLike)) or not isinstance(os.fspath(folder), str):
             raise TypeError(f"checkpoint must be a folder's path, got {shown(folder)}")
-        if not os.fspath(folder) or (Path(folder).exists() and not Path(folder).is_dir()):
+        path, text = Path(folder), os.fspath(folder)
+        try:
+            fits = bool(text) and "\0" not in text and (path.is_dir() or not path.exists())
+        except OSError:  # a name that is too long, a folder that may not be looked into
+            fits = False
+        if not fits:
             raise ValueError(
                 f"checkpoint must be a folder's path, got {shown(folder)}: name a folder, or one to be made"
             )
-        self._folder = Path(folder)
-        self.digest = hashlib.sha256(json.dumps(dict(parts), sort_keys=True).encode()).hexdigest()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        head = self._folder / _HEAD
-        if head.exists():
-            self._check(head, parts)
-        else:
-            self._write(_HEAD, json.dumps(dict(parts), indent=1).encode())
+        return path
 
     def finished(self) -> Iterator[Sweep]:
         """Return the finished chunks, one after the other.
@@ -76,7 +99,7 @@ class Checkpoint:
         for file in sorted(self._folder.glob("*.pt")):
             try:
                 sweep, digest = from_bytes(file.read_bytes())
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 raise ValueError(f"{file} is damaged ({error}): remove it, and its members train again") from None
             if digest != self.digest:
                 raise ValueError(f"{file} belongs to another sweep: move it out of this folder")
@@ -108,7 +131,7 @@ class Checkpoint:
     def _check(self, head: Path, parts: Mapping[str, str]) -> None:
         try:
             found = json.loads(head.read_text())
-        except ValueError:
+        except (ValueError, OSError):
             found = None
         if not isinstance(found, dict):
             raise ValueError(f"{head} is damaged: give another folder, or remove this one")

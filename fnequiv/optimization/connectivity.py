@@ -116,7 +116,7 @@ def profile(
     Raises
     ------
     TypeError
-        If ``loss`` is no function or returns no tensor, or as :func:`line`.
+        If ``loss`` is no function or returns no floating tensor, or as :func:`line`.
     ValueError
         If ``loss`` returns more than one number, NaN or an infinity, or as :func:`line`.
 
@@ -129,10 +129,10 @@ def profile(
     if not callable(loss):
         raise TypeError(f"loss must be a function of a network's tensors by name, got {shown(loss)}")
     check_bool("batched", batched)
+    size = None if chunk is None else check_integer("chunk", chunk)
     stacked = line(a, b, points)
     with torch.no_grad():
         if batched:
-            size = None if chunk is None else check_integer("chunk", chunk)
             values = torch.func.vmap(_one_number(loss), chunk_size=size)(stacked)
         else:
             networks = ({name: tensor[at] for name, tensor in stacked.items()} for at in range(points))
@@ -220,6 +220,8 @@ def _one_number(loss: Loss) -> Loss:
         value = loss(params)
         if not isinstance(value, torch.Tensor):
             raise TypeError(f"loss must return a tensor with one number, got {type(value).__name__}: leave out .item()")
+        if not value.is_floating_point():
+            raise TypeError(f"loss must return a floating tensor, got {value.dtype}: a count wants .double()")
         if value.ndim:
             raise ValueError(f"loss must return one number, got shape {tuple(value.shape)}: take its mean")
         return value

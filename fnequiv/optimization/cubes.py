@@ -49,6 +49,8 @@ from .membership import Union, stacked, union
 from .rows import Network, Params, delta_min, log_distinct_permutations, read
 from .schemes import Scheme, get
 
+LEAST_EDGE = 2.0**-1021  # half of it is the least number that float64 has with all digits
+
 __all__ = ["StartProbability", "effective_log_volume", "log_start_probability"]
 
 
@@ -96,7 +98,7 @@ def log_start_probability(params: Params, scheme: str | Scheme, *, delta: float 
     TypeError
         If an argument is of the wrong type.
     ValueError
-        If the scheme is unknown, δ is not in (0, Δ_min], or left out where Δ_min is infinite.
+        If the scheme is unknown, δ not in [4.5e-308, Δ_min], or left out where Δ_min is infinite.
 
     Notes
     -----
@@ -167,7 +169,7 @@ def check_cubes(params: Params, delta: float | None) -> tuple[Network, float, fl
     Raises
     ------
     TypeError, ValueError
-        If ``params`` is no network or ``delta`` not in (0, Δ_min].
+        If ``params`` is no network or ``delta`` not in [4.5e-308, Δ_min].
 
     Examples
     --------
@@ -179,8 +181,11 @@ def check_cubes(params: Params, delta: float | None) -> tuple[Network, float, fl
     if delta is None:
         if math.isinf(separation):
             raise ValueError("delta must be given: no hidden layer has two distinct rows, so Delta_min is infinite")
-        return network, separation, separation
-    edge = float(check_positive("delta", check_real("delta", delta)))
+        edge = separation
+    else:
+        edge = float(check_positive("delta", check_real("delta", delta)))
+    if edge < LEAST_EDGE:
+        raise ValueError(f"delta must be >= {LEAST_EDGE:.3g}, got {edge!r}: the radius delta/2 would lose its digits")
     if edge > separation:
         raise ValueError(
             f"delta must be at most Delta_min = {separation!r}, got {edge!r}: larger cubes may overlap, and then the "

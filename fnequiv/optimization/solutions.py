@@ -35,7 +35,7 @@ import torch
 
 from ..equivalence.canonical import fingerprint
 from ..symmetry import Axis, Block, SymmetrySpec
-from ..validation import check_finite, check_positive, check_real
+from ..validation import check_bool, check_finite, check_integer, check_positive, check_real
 from .population import Array, function_distance
 
 __all__ = ["Solutions", "count_solutions", "solution_spec"]
@@ -107,13 +107,19 @@ def count_solutions(weights: npt.ArrayLike, *, tolerance: float = 1e-5) -> Solut
 def solution_spec(n: int, d: int, *, inputs: bool = False) -> SymmetrySpec:
     """Return the group of one matrix ``weight`` [n, d]: permutations of its rows, and of its columns if asked.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If n or d is no integer ≥ 1, or ``inputs`` not True or False.
+
     Examples
     --------
     >>> round(solution_spec(6, 6).log_order(), 3), round(solution_spec(6, 6, inputs=True).log_order(), 3)
     (6.579, 13.159)
     """
+    n, d = check_integer("n", n), check_integer("d", d)
     blocks = [Block("neurons", n, "permutation", (Axis("weight", 0, "in"),))]
-    if inputs:
+    if check_bool("inputs", inputs):
         blocks.append(Block("inputs", d, "permutation", (Axis("weight", 1, "out"),)))
     return SymmetrySpec(tuple(blocks), {"weight": (n, d)})
 

@@ -240,6 +240,7 @@ def _seeds(seeds: int | Sequence[int]) -> list[int]:
 def _folders(checkpoint: Folder | None, keys: Sequence[Key]) -> dict[Key, Folder | None]:
     if checkpoint is None:
         return dict.fromkeys(keys)
+    Checkpoint.check(checkpoint)
     names = [str(key) for key in keys]
     for name in names:
         if name in ("", "..") or name != Path(name).name or names.count(name) > 1:

@@ -120,6 +120,7 @@ def test_a_bound_that_says_nothing_names_no_covering_number_of_its_own():
     found = uniform_bound(endless, 10)
     assert (found.value, found.log_cover, found.informative) == (1.0, math.inf, False)
     assert uniform_bound(smooth, 10**6, eta=1e-320).informative  # 2/eta is beyond float64, its log is not
+    assert math.isfinite(least_squares_bound(smooth, 10**6, eta=1e-320).value)
 
 
 @pytest.mark.parametrize("target", [0.5, 0.1, 0.01])

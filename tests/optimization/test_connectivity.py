@@ -174,9 +174,17 @@ def test_wrong_input_is_named(refuses):
     refuses(lambda: line(torch.nn.Linear(1, 1), b, 3), TypeError, "pass its state_dict()")
     refuses(lambda: profile(one, one, 3), TypeError, "loss must be a function")
     refuses(lambda: profile(one, one, lambda params: 3.0), TypeError, "loss must return a tensor with one number")
+    for dtype in (torch.complex64, torch.bool, torch.int64):
+        for batched in (True, False):
+            refuses(
+                lambda kind=dtype, batched=batched: profile(one, one, lambda p: p["w"].sum().to(kind), batched=batched),
+                TypeError,
+                f"loss must return a floating tensor, got {dtype}",
+            )
     refuses(lambda: profile(one, one, lambda params: params["w"]), ValueError, "got shape (1,): take its mean")
     refuses(lambda: profile(one, one, torch.sum, batched=1), TypeError, "batched must be True or False")
     refuses(lambda: profile(one, one, lambda params: params["w"].sum(), chunk=0), ValueError, "chunk must be >= 1")
+    refuses(lambda: profile(one, one, torch.sum, chunk="a", batched=False), TypeError, "chunk must be an integer")
     minus = {"w": -torch.ones(1)}
     refuses(
         lambda: profile(minus, one, lambda params: params["w"].log().sum()),

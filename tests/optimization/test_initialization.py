@@ -176,6 +176,18 @@ def test_effective_volumes(name):
     assert (without == effective_log_volume(widths, scheme)) == (name != "pytorch")
 
 
+def test_the_smallest_cubes_have_all_their_digits(refuses):
+    params = draw((2, 3, 1), "pytorch", np.random.default_rng(0))
+    found = log_start_probability(params, "pytorch", delta=2.0**-1021)
+    sides = [9 * math.log(math.sqrt(2)), 4 * math.log(math.sqrt(3))]  # of the laws' supports, 2/√d_in, over 2
+    assert found.log_cube == pytest.approx(sum(sides) - 13 * 1022 * math.log(2), rel=1e-14)
+    for delta in (2.0**-1022, 5e-324):
+        refuses(lambda delta=delta: log_start_probability(params, "pytorch", delta=delta), ValueError, "delta must be")
+    near = {"0.weight": torch.tensor([[0.0], [1e-310]]).double(), "2.weight": torch.ones(1, 2).double()}
+    near["0.weight"][1] = 1e-310
+    refuses(lambda: log_start_probability(near, "pytorch"), ValueError, "delta must be >= 4.45e-308, got 1e-310")
+
+
 def test_wrong_input_is_named(refuses):
     params = draw((2, 3, 1), "pytorch", np.random.default_rng(0))
     least = delta_min(params)

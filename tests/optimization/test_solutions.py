@@ -93,6 +93,9 @@ def test_wrong_input_is_named(refuses):
     refuses(lambda: count_solutions(np.ones((0, 2, 3))), ValueError, "all >= 1, got (0, 2, 3)")
     refuses(lambda: count_solutions(np.full((1, 2, 3), math.nan)), ValueError, "weights must be finite")
     refuses(lambda: count_solutions(np.ones((1, 2, 3)), tolerance=1e-9), ValueError, "tolerance must be >= 1e-6")
+    refuses(lambda: solution_spec(2, 2, inputs="no"), TypeError, "inputs must be True or False")
+    refuses(lambda: solution_spec(2, 0), ValueError, "d must be >= 1, got 0")
+    refuses(lambda: solution_spec(2.0, 2), TypeError, "n must be an integer")
     refuses(lambda: count_solutions("networks"), TypeError, "weights must be a real number")
 
 

@@ -10,6 +10,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -248,7 +249,8 @@ def test_damaged_and_strange_files_are_named_and_nothing_in_them_runs(tmp_path, 
 
     buffer = io.BytesIO()
     torch.save({"seeds": Harmful()}, buffer)
-    for wrong in (content[: len(content) // 2], b"", pickle.dumps(Harmful()), buffer.getvalue()):
+    harmful = buffer.getvalue()
+    for wrong in (content[: len(content) // 2], b"", pickle.dumps(Harmful()), sha256(harmful).digest() + harmful):
         file.write_bytes(wrong)
         with pytest.raises(ValueError, match=r"is damaged .*: remove it, and its members train again"):
             sweep(Bowl(), 2, checkpoint=tmp_path / "a", **arguments)
@@ -265,6 +267,15 @@ def test_bytes_go_both_ways():
     again, digest = from_bytes(to_bytes(found, "12ab"))
     same(again, found)
     assert digest == "12ab"
+
+
+def test_no_flipped_bit_is_taken_for_a_result():
+    content = to_bytes(sweep(Bowl(), 2, optimiser=SGD(0.1), steps=4), "12ab")
+    for bit in range(0, 8 * len(content), 7):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ValueError, match="not those that were written"):
+            from_bytes(bytes(damaged))
 
 
 MEMORY = """
@@ -299,9 +310,25 @@ def test_a_checkpoint_stays_in_its_folder(refuses, tmp_path, name):
     )
     file = tmp_path / "file"
     file.write_text("not a folder")
-    for wrong in ("", file):
-        refuses(
-            lambda wrong=wrong: sweep(Bowl(), 2, optimiser=SGD(0.1), steps=1, checkpoint=wrong),
-            ValueError,
-            "a folder's path",
-        )
+    for wrong in ("", file, "a\0b", "x" * 300, file / "below", tmp_path / ("x" * 300)):
+        for call in (sweep, lambda task, *args, **options: sweep_each({"k": task}, *args, **options)):
+            with pytest.raises(ValueError, match=r"a folder's path|cannot be written") as caught:
+                call(Bowl(), 2, optimiser=SGD(0.1), steps=1, checkpoint=wrong)
+            assert type(caught.value) is ValueError
+    for odd in (3, b"bytes"):
+        refuses(lambda odd=odd: sweep_each({"k": Bowl()}, 2, checkpoint=odd), TypeError, "a folder's path")
+
+
+def test_a_folder_that_takes_nothing_is_named_before_anything_is_trained(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ValueError, match=r"cannot be written, .*No space left.*: name another folder"):
+        sweep(Bowl(), 2, steps=1, checkpoint=tmp_path / "full")
+    assert not list((tmp_path / "full").iterdir())
+    monkeypatch.undo()
+    sweep(Bowl(), 2, steps=1, checkpoint=tmp_path / "a")
+    (tmp_path / "a" / "x.pt").mkdir()
+    with pytest.raises(ValueError, match=r"x.pt is damaged .*: remove it"):
+        sweep(Bowl(), 2, steps=1, checkpoint=tmp_path / "a")
