@@ -48,6 +48,13 @@ def symmetry_of(model: nn.Module, example_inputs: object, *, check: bool = True)
     RuntimeError
         If an element of the group changes the function: a fault of the inference, named by its block.
 
+    Notes
+    -----
+    Elements permute, flip and rescale entries, alike for all weights; dimensions that mix units are counted. Symmetries
+    that act differently on different weights are left out: where σ(z) - σ(-z) = cz (ReLU, leaky ReLU, GELU, SiLU,
+    softplus), a unit of s ↦ s + v σ(uᵀs) may be flipped, for it leaves the linear term c v uᵀs over, which linear
+    layers beside or in front of the skip connection can make good (chapter "Residual networks").
+
     Examples
     --------
     >>> import torch

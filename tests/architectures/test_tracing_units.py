@@ -110,3 +110,28 @@ def test_weight_norm_of_a_convolution_has_a_normal_form():
     one, two = (canonicalize(each, spec) for each in (params, moved))
     assert all(torch.allclose(one[name], two[name]) for name in one)
     assert compare(params, moved, spec).equivalent
+
+
+LAWS = [functional.relu, functional.leaky_relu, functional.gelu, functional.silu, functional.softplus]
+
+
+@pytest.mark.parametrize("sigma", LAWS)
+def test_flips_that_a_linear_path_makes_good_are_left_out(sigma):
+    """V σ(W x + b) + A x + a with σ(z) - σ(-z) = cz: unit 0 is flipped, and A, a take up what that leaves over."""
+
+    def build():
+        def read(x, inner, outer, beside):
+            return outer(sigma(inner(x))) + beside(x)
+
+        return Applied(read, inner=nn.Linear(2, 3), outer=nn.Linear(3, 2), beside=nn.Linear(2, 2))
+
+    model, inputs = Specimen("", build, X, 1).example()
+    before, state = model(*inputs), {name.removeprefix("parts."): t for name, t in model.state_dict().items()}
+    one = torch.ones((), dtype=torch.float64)
+    left = (sigma(one) - sigma(-one)) * state["outer.weight"][:, 0]
+    state["beside.weight"] += torch.outer(left, state["inner.weight"][0])
+    state["beside.bias"] += left * state["inner.bias"][0]
+    state["inner.weight"][0] *= -1
+    state["inner.bias"][0] *= -1
+    assert torch.allclose(model(*inputs), before, rtol=1e-12, atol=1e-12)
+    assert traced(build).order() == F3  # permutations alone
