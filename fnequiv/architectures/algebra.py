@@ -146,6 +146,7 @@ def independent(value: Value, gone: Sequence[int], structure: Structure) -> Valu
     rank = len(value.legs)
 
     def first(ids: np.ndarray) -> np.ndarray:
+        """Return an array at the first place of the legs that go."""
         return ids[tuple(slice(0, 1) if k in gone else slice(None) for k in range(rank))]
 
     legs = []

@@ -90,6 +90,7 @@ def rule(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function for ATen operators of these names, whatever their overload."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        """Enter the function under all the names, and return it as it is."""
         for name in names:
             RULES[name] = function
         return function

@@ -158,6 +158,7 @@ def _ordered(family: Ids, place: Ids, families: list[Family]) -> Ids:
     bounds = np.searchsorted(family[order], np.arange(len(families) + 1))
 
     def number(k: int) -> Ids:
+        """Return the new place of every old one in a family, after those of the family that it lies within."""
         if k not in new and families[k].size == 1:
             new[k] = np.zeros(1, dtype=np.int64)
         elif k not in new:

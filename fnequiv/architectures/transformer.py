@@ -195,20 +195,10 @@ def transformer(
     _check(inputs, outputs, hidden, length, depth, (norm_first, causal), vocabulary, tied)
     sizes, draft = Heads.of(width, heads, bias=bias), Draft()
     function_of(activation)
-    stream: Axes
-    if vocabulary:
-        draft.shapes["embed.weight"], stream = (inputs, width), (Axis("embed.weight", 1, "in"),)
-    else:
-        stream = draft.linear("embed", inputs, width, bias=bias).rows
-    draft.shapes["positions"] = (length, width)
-    stream += (Axis("positions", 1, "in"),)
+    stream = _embedded(draft, inputs, length, sizes, vocabulary=vocabulary)
     readers: list[Layer] = []
     for layer in range(depth):
-        name = f"blocks.{layer}"
-        attention = packed(draft, f"{name}.self_attn.", sizes)
-        first = draft.linear(f"{name}.linear1", width, hidden, bias=bias)
-        second = draft.linear(f"{name}.linear2", hidden, width, bias=bias)
-        draft.inner.append(Block.behind(f"{name}.hidden", hidden, activation, first.rows + second.columns))
+        attention, first, second = _block(draft, f"blocks.{layer}", sizes, hidden, activation)
         stream += attention.rows + second.rows
         readers += [attention, first]
     readers.append(Layer((), ()) if tied else draft.linear("head", width, outputs, bias=bias))
@@ -228,16 +218,26 @@ def transformer(
     return draft.spec()
 
 
-def _check(
-    inputs: int,
-    outputs: int,
-    hidden: int,
-    length: int,
-    depth: int,
-    flags: tuple[bool, bool],
-    vocabulary: bool,
-    tied: bool,
-) -> None:
+def _embedded(draft: Draft, inputs: int, length: int, sizes: Heads, *, vocabulary: bool) -> Axes:
+    """Add the embedding and the positions; return their places on the stream."""
+    draft.shapes["positions"], positions = (length, sizes.width), Axis("positions", 1, "in")
+    if not vocabulary:
+        return (*draft.linear("embed", inputs, sizes.width, bias=sizes.bias).rows, positions)
+    draft.shapes["embed.weight"] = (inputs, sizes.width)
+    return (Axis("embed.weight", 1, "in"), positions)
+
+
+def _block(draft: Draft, name: str, sizes: Heads, hidden: int, activation: str) -> tuple[Layer, Layer, Layer]:
+    """Add a block; return its attention, and the two layers of its perceptron."""
+    attention = packed(draft, f"{name}.self_attn.", sizes)
+    first = draft.linear(f"{name}.linear1", sizes.width, hidden, bias=sizes.bias)
+    second = draft.linear(f"{name}.linear2", hidden, sizes.width, bias=sizes.bias)
+    draft.inner.append(Block.behind(f"{name}.hidden", hidden, activation, first.rows + second.columns))
+    return attention, first, second
+
+
+def _check(inputs: int, outputs: int, hidden: int, length: int, depth: int, flags: tuple[bool, bool],
+           vocabulary: bool, tied: bool) -> None:  # fmt: skip
     sizes = {"inputs": inputs, "outputs": outputs, "hidden": hidden, "length": length, "depth": depth}
     for name, size in sizes.items():
         check_integer(name, size)

@@ -89,10 +89,12 @@ def split_leg(value: Value, k: int, sizes: tuple[int, int], structure: Structure
     leg = value.legs[k]
 
     def change(ids: Ids) -> Ids:
+        """Split the inner axis k of an array, if it is not of size 1."""
         new = (a, b) if ids.shape[k] > 1 else (1, 1)
         return ids.reshape(*ids.shape[:k], *new, *ids.shape[k + 1 :])
 
     def owners(axis: int) -> set[int]:
+        """Return where an inner axis lies after the split."""
         return {axis} if axis < k else ({k, k + 1} if axis == k else {axis + 1})
 
     major = minor = Leg(leg.size, leg.units, leg.constant)
@@ -118,6 +120,7 @@ def merge_legs(value: Value, start: int, stop: int, structure: Structure) -> Val
     sizes = [leg.size for leg in inner]
 
     def change(ids: Ids) -> Ids:
+        """Merge the inner axes of an array, if it depends on any."""
         old = ids.shape[start:stop]
         if all(n == 1 for n in old):
             return ids.reshape(*ids.shape[:start], 1, *ids.shape[stop:])
@@ -125,6 +128,7 @@ def merge_legs(value: Value, start: int, stop: int, structure: Structure) -> Val
         return full.reshape(*ids.shape[:start], math.prod(sizes), *ids.shape[stop:])
 
     def owners(axis: int) -> set[int]:
+        """Return where an inner axis lies after the merge."""
         return {axis if axis < start else (start if axis < stop else axis - (stop - start - 1))}
 
     legs = [
