@@ -7,6 +7,7 @@
 #   make lint         ruff, mypy, import-linter
 #   make bench        the benchmarks, their peers installed for it (SMOKE=1: tiny sizes, to see that they run)
 #   make test-book    the built book in a real browser (needs npm and Chromium)
+#   make test-notebooks   the pages' notebooks in an environment of their own (NOTEBOOKS="introduction ...": some)
 #   make links        ask every external link of the book whether it is still there (needs the network)
 #   make pins         write constraints.txt anew from the ranges in pyproject.toml
 #   make clean        remove what was built and cached (not .venv)
@@ -23,7 +24,7 @@ WANTED = { cat pyproject.toml constraints.txt; echo '$(subst ','\'',$(PYTHON) $(
 INSTALLED := .venv/.installed-$(shell $(WANTED) | cksum | tr ' ' -)
 BUILT := _build/.complete
 
-.PHONY: book test serve lint bench test-book links pins clean
+.PHONY: book test serve lint bench test-book test-notebooks links pins clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := book
 
@@ -67,6 +68,17 @@ tests/book/node_modules: tests/book/package.json tests/book/package-lock.json
 
 test-book: book tests/book/node_modules
 	$(BIN)/python -m pytest tests/book
+
+# As a reader's: the package is installed, not linked, with what its chapters import; nothing else but Jupyter.
+READER := _build/reader
+test-notebooks: book
+	rm -rf $(READER)
+	mkdir -p $(READER)/package
+	cp -r fnequiv pyproject.toml README.md LICENSE LICENSE-text $(READER)/package
+	$(PYTHON) -m venv $(READER)/venv
+	$(READER)/venv/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt \
+	  "$(READER)/package[notebooks]" nbclient ipykernel
+	$(READER)/venv/bin/python tests/book/execute.py _build/html/_sources $(NOTEBOOKS)
 
 links: $(INSTALLED)
 	$(BIN)/jupyter-book build . --builder linkcheck

@@ -178,13 +178,14 @@ def cells(page):
     [
         (["fnequiv/*.py", "fnequiv/*.pyi"], []),
         (["book/*.md", "book/*.py"], ["book"]),
+        (["book/[0-9]_*/*.md", "book/appendix/*.md"], ["notebooks"]),
         (["tests/*.py"], ["test"]),
         (["benchmarks/*.py"], ["bench"]),
     ],
 )
 def test_every_import_is_declared(patterns, extras):
     provided = {module: {canonicalize_name(d) for d in ds} for module, ds in packages_distributions().items()}
-    own = {"fnequiv", "benchmarks", "chapter_cache", "ledger_checks", "measuring", "twins"}
+    own = {"fnequiv", "benchmarks", "chapter_cache", "ledger_checks", "measuring", "plain", "twins"}
     files = tracked(*patterns)
     assert files
     for name in files:
