@@ -97,6 +97,14 @@ def test_outside_the_class_the_approximation_enters_three_times():
     assert ((chosen - truth) ** 2 > gap).mean() > 0.05  # the minimiser does miss the best constant
 
 
+def test_the_fast_rate_as_it_is_proved():
+    for gap, times in ((0.0, 1), (0.2, 2)):
+        found = least_squares_bound(partial(finite, count=1000), 10**4, bound=2.0, eta=0.01, approximation=gap)
+        sampling = 16 * 2.0**2 * (math.log(1000) + times * math.log(1 / 0.01)) / 10**4
+        assert found.sampling == pytest.approx(sampling, rel=1e-12)
+        assert found.value == pytest.approx(3 * gap + 12 * 2 * found.eps + sampling, rel=1e-12)
+
+
 def test_the_lemma_of_schmidt_hieber_as_it_is_printed():
     n, m, kappa = 10**5, 2.0, 0.5
     found = schmidt_hieber_bound(partial(finite, count=1000), n, bound=m, kappa=kappa, approximation=0.1)

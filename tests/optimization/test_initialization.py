@@ -1,7 +1,7 @@
 """The initialisation probability: counts against brute force, the bound against its ceiling and its own symmetry."""
 
 import math
-from itertools import pairwise, permutations, product
+from itertools import combinations, pairwise, permutations, product
 
 import numpy as np
 import pytest
@@ -92,6 +92,25 @@ def test_the_ceiling_is_reached_by_rows_that_tile_the_support():
     assert found.log_value == pytest.approx(math.log(24 / 4**4)) == pytest.approx(log_ceiling(params))
 
 
+def test_the_ceiling_counts_every_tie():
+    params = {"0.weight": torch.tensor([[1.0], [1.0], [2.0]]), "2.weight": torch.ones(1, 3)}
+    assert log_ceiling(params) == pytest.approx(math.log(3 * (2 / 3) ** 2 * (1 / 3)), rel=1e-14)  # 112, 121, 211
+
+
+def test_the_least_distance_is_found_in_every_block(monkeypatch):
+    rows = torch.arange(5000, dtype=torch.float64)[:, None]
+    for place in (0, 2500, 4998):
+        near = rows.clone()
+        near[place] += 0.75
+        assert delta_min({"0.weight": near, "2.weight": torch.ones(1, 5000)}) == 0.25
+    few = np.random.default_rng(0).integers(1000, size=(12, 2)) / 8
+    params = {"0.weight": torch.from_numpy(few), "2.weight": torch.ones(1, 12)}
+    least = min(np.abs(one - other).max() for one, other in combinations(few, 2))
+    for entries in (1, 24, 60):  # blocks of 1, 2 and 5 rows
+        monkeypatch.setattr("fnequiv.optimization.rows._ENTRIES", entries)
+        assert delta_min(params) == least
+
+
 @settings(max_examples=80, deadline=None)
 @given(networks())
 def test_exact_says_whether_there_are_no_more_copies_than_orders(params):
@@ -162,9 +181,9 @@ def test_wide_networks_and_tiny_probabilities_stay_finite():
 
 @pytest.mark.parametrize("name", names())
 def test_effective_volumes(name):
-    scheme, widths = get(name), (3, 5, 4, 1)
+    scheme, widths = get(name), (3, 5, 4, 3)  # the outputs may not be renamed: no 3!
     expected = -math.log(math.factorial(5) * math.factorial(4))
-    for fan_in, fan_out in [(3, 5), (5, 4), (4, 1)]:
+    for fan_in, fan_out in [(3, 5), (5, 4), (4, 3)]:
         law = scheme.weight(fan_in, fan_out)
         u = (np.arange(200_000) + 0.5) / 200_000
         slope = np.log(np.diff(law.quantile(u)) * 200_000)  # h = ∫ ln q'(u) du

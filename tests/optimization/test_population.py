@@ -166,6 +166,13 @@ def test_students_are_batched_and_distances_are_of_functions():
     assert function_distance(same, students[0, 0, :1]) < 1e-7
 
 
+def test_copies_are_at_distance_zero_whatever_rounding_says():
+    students = np.random.default_rng(4).normal(size=(300, 6, 3))
+    apart = function_distance(students, students[:, [3, 0, 5, 1, 2, 4]])
+    assert (apart <= 1e-6).all()
+    assert (apart == 0).any()
+
+
 def test_wrong_input_is_named(refuses):
     refuses(lambda: kernel([1.0], [[1.0]]), ValueError, "w must hold rows, shape [..., n, d] with n, d >= 1")
     refuses(lambda: kernel([[1.0]], np.empty((0, 1))), ValueError, "v must hold rows")

@@ -13,7 +13,7 @@ from starts import SCHEMES, all_copies, flat, split, spread, tie, zoo
 from fnequiv.optimization import sampling
 from fnequiv.optimization.cubes import log_start_probability
 from fnequiv.optimization.membership import union
-from fnequiv.optimization.rare import RareEstimate, estimate_rare
+from fnequiv.optimization.rare import RareEstimate, _summary, estimate_rare
 from fnequiv.optimization.rows import Network, delta_min, read
 from fnequiv.optimization.sampling import monte_carlo
 from fnequiv.optimization.schemes import draw, get
@@ -183,6 +183,24 @@ def test_cubes_no_wider_than_those_that_count_make_uniform_weights_constant():
     assert found.hits == 100
     assert found.relative_error < 1e-6
     assert found.log_value == pytest.approx(log_start_probability(params, "pytorch").log_value, rel=1e-12)
+
+
+def test_points_in_the_cube_of_another_copy_count_for_that_one_alone():
+    rows = torch.tensor([[-0.5], [0.5]], dtype=torch.float64)  # two cubes that touch, and points of twice their width
+    params = {"0.weight": rows, "2.weight": torch.tensor([[0.1, 0.2]], dtype=torch.float64)}
+    exact = log_start_probability(params, "pytorch", delta=1.0)
+    assert exact.delta_min == 1.0
+    found = estimate_rare(params, "pytorch", 40_000, np.random.default_rng(0), delta=1.0, widening=1.0)
+    assert found.relative_error < 0.03
+    assert abs(math.expm1(found.log_value - exact.log_value)) < 4.5 * found.relative_error
+
+
+def test_the_standard_error_is_that_of_a_mean_of_n_weights():
+    weights = np.array([1.0, 3.0, 0.0, 0.0, 2.0])
+    found = _summary(3, 5, math.log(weights.sum()), math.log((weights**2).sum()), 0.9)
+    assert math.exp(found.log_value) == pytest.approx(weights.mean())
+    assert found.relative_error == pytest.approx(weights.std(ddof=1) / math.sqrt(5) / weights.mean())
+    assert found.log_high - found.log_value == pytest.approx(stats.norm.ppf(0.95) * found.relative_error)
 
 
 def test_an_impossible_start_has_no_estimate():

@@ -163,6 +163,24 @@ def test_patience_judges_held_out_data_and_the_loss_is_that_of_the_tasks_own():
     assert sweep(task, 3, optimiser=SGD(0.5), until=Until(patience=2), steps=50).counts() == {"exhausted": 3}
 
 
+def ends(rule, *losses):
+    """The statuses with which a rule ends one member, judgement by judgement; the first loss is that of the start."""
+    first, *rest = (torch.tensor([loss]) for loss in losses)
+    state = rule.start(first)
+    return [rule.judge(loss, None, state).get(0, ("going",))[0] for loss in rest]
+
+
+def test_patience_wants_more_than_the_margin():
+    assert ends(Until(patience=2, margin=0.5), 9.0, 8.0, 7.75, 7.5) == ["going", "going", "stopped"]
+    assert ends(Until(patience=2, margin=0.5), 9.0, 8.0, 7.75, 7.25) == ["going"] * 3  # from 8.0, the best so far
+    assert ends(Until(patience=2), 9.0, 8.0, 7.75, 7.5) == ["going"] * 3
+
+
+def test_a_loss_that_starts_small_blows_up_from_one_on():
+    assert ends(Until(blowup=10.0), 0.01, 9.0, 11.0) == ["going", "diverged"]
+    assert ends(Until(blowup=10.0), -3.0, 29.0, 31.0) == ["going", "diverged"]
+
+
 def test_members_that_are_nan_or_blow_up_diverge_and_the_others_do_not_notice():
     found = sweep(Root(), 12, optimiser=SGD(0.05), steps=400)
     starts = np.array([Root().init(torch.Generator().manual_seed(seed))["theta"] for seed in range(12)])

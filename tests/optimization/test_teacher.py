@@ -85,6 +85,14 @@ def test_neurons_that_start_equal_stay_equal_and_end_in_a_saddle():
         assert np.ptp(runs.weights) < 1e-6
 
 
+def test_a_flat_minimum_is_a_minimum():
+    # On a line, two rows that point one way have Σ w_i = 1 and nobody plays the teacher's other row: the loss is 1/4.
+    runs = train([[[0.4], [0.9]]], [[1.0], [-1.0]])
+    assert runs.status.tolist() == ["spurious minimum"]
+    assert runs.loss[0] == pytest.approx(0.25)
+    assert abs(runs.least_curvature[0]) < 1e-12
+
+
 def test_runs_that_do_not_end_say_so_and_disturb_nobody():
     starts = draw_starts(3, 6, 6, np.random.default_rng(4))
     assert train(starts, orthonormal_teacher(6), max_steps=5).status.tolist() == ["not converged"] * 3
