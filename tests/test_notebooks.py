@@ -124,7 +124,7 @@ sys.path.insert(0, {extensions!r})
 extensions = ["myst_nb", "sphinx_proof", "sphinx_exercise", "sphinxcontrib.bibtex", "notebooks"]
 nb_execution_mode, suppress_warnings = "off", ["myst-nb.lexer"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
-project, html_baseurl, numfig, math_numfig = "The Book", "https://site/", True, True
+html_title, html_baseurl, numfig, math_numfig = "The Book", "https://site/", True, True
 html_theme_options = {{}}
 bibtex_bibfiles = ["all.bib"]
 mathjax3_config = {{"tex": {{"macros": {{"R": r"\\mathbb{{R}}"}}}}}}

@@ -103,7 +103,7 @@ def write(app: Sphinx, exception: Exception | None) -> None:
         text = source.read_text(encoding="utf-8")
         if source.suffix != ".md" or not re.match(r"(?s)---\n(?:.*\n)?kernelspec:\n.*?---\n", text):
             continue
-        welcome = WELCOME.format(book=app.config.project, site=site, page=site + app.builder.get_target_uri(page))
+        welcome = WELCOME.format(book=app.config.html_title, site=site, page=site + app.builder.get_target_uri(page))
         install = INSTALL.format(imports=IMPORTS, extra=EXTRA, repository=repository)
         try:
             made = notebook(text, welcome, install, Plain(page, site, find, macros))
