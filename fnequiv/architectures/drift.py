@@ -24,6 +24,7 @@ from .capture import tensors_of
 from .given import arguments, copied, mapped
 
 TOLERANCE = 1e-9
+_MOST = 12  # elements that are drawn to tell flips of single units apart
 _MARGIN = 256  # roundings of the coarsest type that a model converts its numbers to
 
 
@@ -63,15 +64,18 @@ def check_drift(
 def _elements(spec: SymmetrySpec, generator: np.random.Generator) -> Iterator[GroupElement]:
     """Return two random elements, and more until each block that can has been permuted, and has been flipped.
 
-    Two alone leave a block of two units in place, and one that is wrong unseen, one time in four.
+    Two alone leave a block of two units in place, and one that is wrong unseen, one time in four. Two blocks of one
+    unit each that may only be flipped together are to be seen apart, unless there are too many.
     """
     unmoved = {block.name for block in spec.blocks if block.size > 1}
     unflipped = {block.name for block in spec.blocks if block.signs}
+    single: dict[str, tuple[bool, ...]] = {block.name: () for block in spec.blocks if block.signs and block.size == 1}
     drawn = 0
-    while drawn < 2 or unmoved or unflipped:
+    while drawn < 2 or unmoved or unflipped or (len(set(single.values())) < len(single) and drawn < _MOST):
         element = sample(spec, generator, spread=2.0)
         unmoved -= {name for name in unmoved if (np.diff(element[name].permutation) != 1).any()}
         unflipped -= {name for name in unflipped if element[name].flips}
+        single = {name: (*flips, bool(element[name].flips)) for name, flips in single.items()}
         drawn += 1
         yield element
 

@@ -7,11 +7,12 @@ from collections import namedtuple
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from fnequiv.architectures.drift import check_drift
+from fnequiv.architectures.drift import _elements, check_drift
 from fnequiv.architectures.tracing import symmetry_of
 from fnequiv.symmetry import Axis, Block, SymmetrySpec
 
@@ -154,3 +155,23 @@ def test_layers_reached_past_the_module_are_named():
     spec = symmetry_of(Closed(), torch.randn(2, 3))
     assert spec.order() == 1
     assert any("first.weight" in note and "left unmoved" in note for note in spec.notes)
+
+
+def test_two_single_units_that_may_only_be_flipped_together_are_seen_apart() -> None:
+    """sign(w x + b) v: flips of (w, b) and of v are a symmetry together, and no flip alone is."""
+
+    class Signs(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.sign(x)
+
+    model = nn.Sequential(nn.Linear(3, 1), Signs(), nn.Linear(1, 2))
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    ins, out = (Axis("0.weight", 0, "in"), Axis("0.bias", 0, "in")), Axis("2.weight", 1, "out")
+    x = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    check_drift(model, x, SymmetrySpec((Block("both", 1, "signed", (*ins, out)),), shapes))
+    apart = SymmetrySpec((Block("rows", 1, "signed", ins), Block("columns", 1, "signed", (out,))), shapes)
+    with pytest.raises(RuntimeError, match="changes the function"):
+        check_drift(model, x, apart)
+    for seed in range(20):
+        drawn = list(_elements(apart, np.random.default_rng(seed)))
+        assert any(element["rows"].flips != element["columns"].flips for element in drawn)
