@@ -3,10 +3,14 @@
     npm ci --prefix tests/book
     pytest tests/book [--book _build/html] [--screenshots FOLDER]
 
+Every page is opened once, and all tests of it follow each other in the one browser tab: at the end of the run a line
+says what the heaviest page weighs.
+
 Nothing here is skipped: a missing book, browser or npm package is a failure.
 """
 
 import functools
+import gzip
 import itertools
 import json
 import os
@@ -16,13 +20,13 @@ import threading
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 HERE = Path(__file__).parent
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
+WIDE, TABLET, PHONE = ({"width": width, "height": height} for width, height in ((1280, 900), (768, 1024), (375, 812)))
 CHROMIUM_OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -30,6 +34,13 @@ CHROMIUM_OPTIONS = [
 # sphinx-thebe loads a script twice, whatever the configuration says.
 NOISE = "Identifier 'THEBE_JS_URL' has already been declared"
 LIVE = "application/vnd.jupyter.widget-view+json"
+# Of the files that pages load these are compressed already; the book's host (GitHub Pages) sends the others with gzip.
+COMPRESSED = {".woff2", ".png", ".gz"}
+UNFOLD = """() => {
+    for (const folded of document.querySelectorAll('article details')) folded.open = true;
+    for (const button of document.querySelectorAll('article .toggle-hidden .toggle-button')) button.click();
+}"""
+WEIGHED = pytest.StashKey[dict]()
 
 
 def pytest_addoption(parser):
@@ -53,12 +64,35 @@ def pages(config, containing=""):
 def pytest_generate_tests(metafunc):
     if "built_page" in metafunc.fixturenames:
         metafunc.parametrize("built_page", pages(metafunc.config))
-    # Of module scope: every test of a page runs before the next page is opened.
-    for fixture, containing in (("visit", ""), ("live", LIVE)):
-        if fixture in metafunc.fixturenames:
-            # A book without live figures must not pass by having no parameters.
-            found = pages(metafunc.config, containing) or [None]
-            metafunc.parametrize(fixture, found, indirect=True, scope="module", ids=str)
+    if "visit" in metafunc.fixturenames:
+        # A book without live figures must not pass by having no parameters.
+        live = "live" in metafunc.fixturenames
+        found = pages(metafunc.config, LIVE if live else "") or [None]
+        metafunc.parametrize("visit", found, indirect=True, scope="session", ids=str)
+
+
+def pytest_collection_modifyitems(items):
+    """All tests of a page before the next page, whatever their modules; the last one asks for errors on the way."""
+
+    def place(item):
+        page = item.callspec.params.get("visit") if hasattr(item, "callspec") else None
+        return page or "", item.get_closest_marker("last") is not None
+
+    items.sort(key=place)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "last: the last test of its page")
+    config.stash[WEIGHED] = {}
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if weighed := config.stash[WEIGHED]:
+        page, (sent, raw, cdn) = max(weighed.items(), key=lambda pair: pair[1])
+        terminalreporter.write_line(
+            f"heaviest page: {page}, {sent / 1e6:.2f} MB sent by us ({raw / 1e6:.2f} MB uncompressed), "
+            f"and {cdn / 1e6:.2f} MB from CDNs"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +141,13 @@ def from_npm(url):
     return folder / path
 
 
+@functools.cache
+def sizes(path):
+    """The bytes of a file as it is sent, and as it lies there."""
+    content = path.read_bytes()
+    return len(content) if path.suffix in COMPRESSED else len(gzip.compress(content, 6)), len(content)
+
+
 @dataclass
 class Visit:
     """One page, loaded, and what its browser had to say."""
@@ -116,9 +157,11 @@ class Visit:
     cdn: bool
     errors: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    own: set[Path] = field(default_factory=set)
+    foreign: set[Path] = field(default_factory=set)
 
     def note(self, problem):
-        if problem != NOISE:
+        if NOISE not in problem:
             self.errors.append(problem)
 
     def wide(self):
@@ -127,13 +170,24 @@ class Visit:
     def phone(self):
         self.page.set_viewport_size(PHONE)
 
+    def looks(self):
+        """Show the page in every width and scheme, and yield the two."""
+        for size, theme in itertools.product([WIDE, TABLET, PHONE], ["light", "dark"]):
+            self.page.set_viewport_size(size)
+            self.turn(theme)
+            yield size["width"], theme
+
+    def weight(self):
+        """The bytes that came with the page: sent by us, the same uncompressed, and sent by CDNs."""
+        sent, raw = (sum(part) for part in zip(*map(sizes, self.own), strict=True))
+        return sent, raw, sum(sizes(path)[0] for path in self.foreign)
+
     def turn(self, theme):
         self.page.emulate_media(color_scheme=theme)
         self.page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
 
     def settle(self):
         """Wait until mathematics is typeset and every live figure has its picture."""
-        self.page.wait_for_load_state("networkidle")
         self.page.evaluate("async () => { if (window.MathJax) await MathJax.startup.promise }")
         count = self.page.locator(f'script[type="{LIVE}"]').count()
         self.page.wait_for_function(
@@ -144,10 +198,13 @@ class Visit:
 
 
 @pytest.fixture(scope="session")
-def open_page(address, browser: Browser):
+def open_page(address, book, browser: Browser):
     def serve(visit: Visit, route: Route):
         request = route.request
         if request.url.startswith(address):
+            path = book / unquote(urlsplit(request.url).path.removeprefix("/"))
+            if path.is_file():
+                visit.own.add(path)
             if not request.is_navigation_request():
                 return route.continue_()
             # require.js comes from npm unminified, which its integrity hash cannot know.
@@ -161,6 +218,7 @@ def open_page(address, browser: Browser):
             visit.errors.append(str(problem))
             return route.abort()
         if path and path.is_file():
+            visit.foreign.add(path)
             return route.fulfill(path=path, headers={"Access-Control-Allow-Origin": "*"})
         visit.unknown.append(request.url)
         return route.abort()
@@ -172,7 +230,10 @@ def open_page(address, browser: Browser):
         visit = Visit(page, path, cdn)
         page.route("**/*", functools.partial(serve, visit))
         page.on("pageerror", lambda error: visit.note(error.message))
-        page.on("console", lambda line: visit.note(line.text) if line.type == "error" else None)
+        page.on(
+            "console",
+            lambda line: visit.note(f"{line.text} ({line.location['url']})") if line.type == "error" else None,
+        )
         page.goto(address + path)
         if not settle:
             return visit
@@ -185,25 +246,24 @@ def open_page(address, browser: Browser):
     return open_page
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def visit(request, open_page):
-    visit = open_page(request.param)
+    assert request.param, "the book has no live figure"
+    visit = open_page(request.param, has_touch=True)
+    request.config.stash[WEIGHED][visit.path] = visit.weight()
+    visit.page.evaluate(UNFOLD)
     yield visit
     if folder := request.config.getoption("screenshots"):
-        for theme, size in itertools.product(["light", "dark"], [WIDE, PHONE]):
-            visit.page.set_viewport_size(size)
-            visit.turn(theme)
-            name = f"{visit.path.removesuffix('.html').replace('/', '-')}-{theme}-{size['width']}.png"
+        for width, theme in visit.looks():
+            name = f"{visit.path.removesuffix('.html').replace('/', '-')}-{theme}-{width}.png"
             visit.page.screenshot(path=folder / name, full_page=True)
     visit.page.context.close()
 
 
-@pytest.fixture(scope="module")
-def live(request, open_page):
-    assert request.param, "the book has no live figure"
-    visit = open_page(request.param)
-    yield visit
-    visit.page.context.close()
+@pytest.fixture
+def live(visit):
+    """A page with a live figure."""
+    return visit
 
 
 @pytest.fixture(params=["light", "dark"])

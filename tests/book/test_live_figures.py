@@ -1,4 +1,6 @@
-"""The live figures of the built book, moved by keyboard in a browser that has no kernel to ask."""
+"""The live figures of the built book, moved by keyboard, mouse and touch in a browser that has no kernel to ask."""
+
+import functools
 
 import pytest
 from playwright.sync_api import TimeoutError
@@ -27,10 +29,10 @@ def figures(visit):
     return visit.page.locator(FIGURE).all()
 
 
-def press(visit, figure, control, key):
-    """Press a key, and say whether the figure shows another picture shortly after."""
+def moves(visit, figure, act):
+    """Do something, and say whether the figure shows another picture shortly after."""
     before, page = figure.evaluate(SHOWN), visit.page
-    control.press(key)
+    act()
     try:
         page.wait_for_function(f"([figure, before]) => ({SHOWN})(figure) !== before", timeout=1000,
                                arg=[figure.element_handle(), before])  # fmt: skip
@@ -52,11 +54,54 @@ def test_every_control_changes_its_figure_by_keyboard(live, theme):
             start = figure.evaluate(SHOWN)
             control.focus()
             # Two neighbouring frames may be equal: an invariance is what some figures are about.
-            assert any(press(live, figure, control, forth) for _ in range(int(steps)))
+            assert any(moves(live, figure, functools.partial(control.press, forth)) for _ in range(int(steps)))
             for _ in range(int(steps)):
                 control.press(back)
             live.page.wait_for_function(f"([figure, start]) => ({SHOWN})(figure) === start",
                                         arg=[figure.element_handle(), start])  # fmt: skip
+
+
+def drag_by_mouse(visit, start, end):
+    mouse = visit.page.mouse
+    mouse.move(*start)
+    mouse.down()
+    mouse.move(*end, steps=8)
+    mouse.up()
+
+
+def drag_by_touch(visit, start, end):
+    touch = visit.page.context.new_cdp_session(visit.page)
+    path = [[a + (b - a) * step / 8 for a, b in zip(start, end, strict=True)] for step in range(9)]
+    for step, (x, y) in enumerate(path):
+        kind = "touchMove" if step else "touchStart"
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    touch.detach()
+
+
+@pytest.mark.parametrize("drag", [drag_by_mouse, drag_by_touch])
+def test_every_slider_is_dragged_on_a_phone(live, drag):
+    live.phone()
+    for figure in figures(live):
+        for track in figure.locator(".noUi-target").all():
+            handle = track.locator(".noUi-handle")
+            track.scroll_into_view_if_needed()
+            place, knob = track.bounding_box(), handle.bounding_box()
+            start = knob["x"] + knob["width"] / 2, knob["y"] + knob["height"] / 2
+            ways = [(place["x"] + place["width"] * part, start[1]) for part in (1.0, 0.5, 0.0)]
+            changed = False
+            for end in ways:
+                changed |= moves(live, figure, functools.partial(drag, live, start, end))
+                start = end
+            assert changed
+            assert handle.get_attribute("aria-valuenow") == "0.0"
+
+
+def test_a_finger_finds_the_slider(live):
+    live.phone()
+    for handle in live.page.locator(f"{FIGURE} .noUi-handle").all():
+        area = handle.locator(".noUi-touch-area").bounding_box()
+        assert min(area["width"], area["height"]) >= 44  # WCAG 2.5.5
 
 
 def test_every_control_says_its_name_and_value(live):
