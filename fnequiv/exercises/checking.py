@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..validation import shown
 from . import covering_numbers, exact_counting, feedforward, how_tight, introduction, telling_apart
 from .comparing import brief, difference
 from .tasks import Mistake, Task
@@ -93,13 +94,14 @@ def _fault(task: Task, arguments: tuple[Any, ...], outcome: Outcome) -> str:
     """Return what is wrong with the outcome of a case, or ""."""
     if outcome.failure:
         return outcome.failure
-    if task.complaint is None:
-        return difference(outcome.value, task.oracle(*arguments), task.tolerance) or ""
+    wanted = task.oracle(*arguments)
     try:
+        if task.complaint is None:
+            return difference(outcome.value, wanted, task.tolerance) or ""
         reason = task.complaint(outcome.value, *arguments)
-    except Exception:  # a value of another kind than the complaint can read
-        reason = f"it has to return {task.asks}"
-    return f"gave {brief(outcome.value)}: {reason}" if reason else ""
+        return f"gave {brief(outcome.value)}: {reason}" if reason else ""
+    except Exception:  # a value of another kind than can be compared
+        return f"gave {shown(outcome.value)}: it has to return {task.asks}"
 
 
 def _known_mistake(task: Task, cases: Sequence[tuple[Any, ...]], outcomes: list[Outcome]) -> str:
@@ -115,4 +117,7 @@ def _known_mistake(task: Task, cases: Sequence[tuple[Any, ...]], outcomes: list[
 def _same(one: Outcome, other: Outcome, tolerance: float) -> bool:
     if one.failure or other.failure:
         return one.error is other.error and bool(one.failure) == bool(other.failure) and one.error is not None
-    return difference(one.value, other.value, tolerance) is None
+    try:
+        return difference(one.value, other.value, tolerance) is None
+    except Exception:  # as above
+        return False

@@ -69,7 +69,7 @@ def _told(error: BaseException, answer: Callable[..., Any]) -> str:
 def misfit(task: Task, answer: Any) -> str:
     """Return why an answer cannot be called as the task says, or ""."""
     if not callable(answer):
-        return f"pass the function {task.function} itself, not {brief(answer)}"
+        return f"pass the function {task.function} itself, not {shown(answer)}"
     try:
         signature = inspect.signature(answer)
     except (TypeError, ValueError):  # a built-in function has none

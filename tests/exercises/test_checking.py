@@ -112,6 +112,34 @@ def test_a_verdict_is_its_text_and_shows_nothing_twice(capsys):
     assert capsys.readouterr().out == ""
 
 
+class Hostile:
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+    def __repr__(self):
+        raise RuntimeError
+
+    __eq__ = __len__ = __iter__ = __array__ = __repr__
+    __hash__ = None
+
+
+def in_itself():
+    values = [1.0]
+    values.append(values)
+    return values
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Hostile(), in_itself(), {"a": in_itself()}, 10**5000, [10**5000, 1], np.array([1.0, None]), [[1], [2, 3]]],
+    ids=lambda value: type(value).__name__,
+)
+def test_no_value_is_too_strange(value):
+    for task in ("double", "near"):
+        assert said(lambda *arguments: value, task).startswith("Not yet: ")
+        assert said(value, task).startswith("Not yet: ")
+
+
 def test_an_interrupt_is_the_readers_own():
     def answer(x):
         raise KeyboardInterrupt
