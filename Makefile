@@ -8,6 +8,10 @@
 #   make bench        the benchmarks, their peers installed for it (SMOKE=1: tiny sizes, to see that they run)
 #   make test-book    the built book in a real browser (needs npm and Chromium)
 #   make test-notebooks   the pages' notebooks in an environment of their own (NOTEBOOKS="introduction ...": some)
+#   make sheets       exercise sheets of each chapter, without solutions and with, from the built book (needs npm)
+#   make slides       slides of the three lectures, from the built book (needs npm)
+#   make pdf          the book on paper, with LaTeX (it names the Debian packages that it lacks)
+#   make course       all three, in _build/course
 #   make links        ask every external link of the book whether it is still there (needs the network)
 #   make pins         write constraints.txt anew from the ranges in pyproject.toml
 #   make clean        remove what was built and cached (not .venv)
@@ -24,7 +28,7 @@ WANTED = { cat pyproject.toml constraints.txt; echo '$(subst ','\'',$(PYTHON) $(
 INSTALLED := .venv/.installed-$(shell $(WANTED) | cksum | tr ' ' -)
 BUILT := _build/.complete
 
-.PHONY: book test serve lint bench test-book test-notebooks links pins clean
+.PHONY: book test serve lint bench test-book test-notebooks sheets slides pdf course links pins clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := book
 
@@ -79,6 +83,17 @@ test-notebooks: book
 	$(READER)/venv/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt \
 	  "$(READER)/package[notebooks]" nbclient ipykernel
 	$(READER)/venv/bin/python tests/book/execute.py _build/html/_sources $(NOTEBOOKS)
+
+# What these need of npm is MathJax, which they put beside the pages that they write.
+sheets slides: book tests/book/node_modules
+	$(BIN)/python book/_course/$@.py
+
+# LaTeX reads the pages as `make book` has left them.
+pdf: book
+	$(BIN)/python book/_course/printing.py
+	$(BIN)/python -m pytest -q tests/book/printed.py
+
+course: sheets slides pdf
 
 links: $(INSTALLED)
 	$(BIN)/jupyter-book build . --builder linkcheck

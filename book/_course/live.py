@@ -1,7 +1,7 @@
-"""The live figures of an executed chapter, as controls and frames that a page without any widgets can show.
+"""The live figures of a built chapter, as controls and frames that a page without any widgets can show.
 
-Pictures come from the notebook that execution left: a control for each parameter, a stack of frames for the last one
-and stacks of stacks for those before it, as ``fnequiv.widgets.explore`` builds them.
+Pictures come from the state of the widgets that the page carries: a control for each parameter, a stack of frames for
+the last one and stacks of stacks for those before it, as ``fnequiv.widgets.explore`` builds them.
 """
 
 from __future__ import annotations
@@ -9,19 +9,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-VIEW = "application/vnd.jupyter.widget-view+json"
-STATE = "application/vnd.jupyter.widget-state+json"
-
-
-def live_figures(notebook: Path) -> list[str]:
-    """Return the live figures of an executed notebook, in their order, as HTML."""
-    document = json.loads(notebook.read_text(encoding="utf-8"))
-    models = document["metadata"].get("widgets", {}).get(STATE, {}).get("state", {})
-    outputs = (output for cell in document["cells"] for output in cell.get("outputs", []))
-    return [player(models, output["data"][VIEW]["model_id"]) for output in outputs if VIEW in output.get("data", {})]
 
 
 def player(models: dict[str, Any], figure: str) -> str:

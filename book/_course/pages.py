@@ -16,6 +16,7 @@ import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import yaml
@@ -24,6 +25,7 @@ from bs4 import BeautifulSoup, Tag
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 CHAPTER = re.compile(r"book/(\d_\w+|appendix)/")
+STATE = "application/vnd.jupyter.widget-state+json"
 NOT_COPIED = ".headerlink, script, style, .sd-summary-state-marker, .copybtn"
 
 
@@ -39,6 +41,7 @@ class Chapter:
     title: str
     article: Tag = field(repr=False)
     book: Path = field(repr=False)
+    widgets: dict[str, Any] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -69,12 +72,15 @@ def chapter(book: Path, page: str) -> Chapter:
     path = book / f"{page}.html"
     if not path.is_file():
         raise CourseError(f"{path} is not there: run `make book` first")
-    article = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").find("article")
+    whole = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    article, state = whole.find("article"), whole.find("script", type=STATE)
     if not isinstance(article, Tag) or article.h1 is None:
         raise CourseError(f"{path} has no article with a title")
     for link in article.select("h1 .headerlink"):
         link.decompose()
-    return Chapter(page, article.h1.get_text().strip(), article, book)
+    return Chapter(
+        page, article.h1.get_text().strip(), article, book, json.loads(state.get_text())["state"] if state else {}
+    )
 
 
 def chapters(book: Path) -> list[Chapter]:

@@ -16,11 +16,17 @@ from pathlib import Path
 
 from pages import ROOT
 
-PROGRAMS = {"latexmk": "latexmk", "xelatex": "texlive-xetex", "rsvg-convert": "librsvg2-bin"}
+PROGRAMS = {
+    "latexmk": "latexmk",
+    "xelatex": "texlive-xetex",
+    "rsvg-convert": "librsvg2-bin",
+    "pdftohtml": "poppler-utils",
+}
 FILES = {
     "fontspec.sty": "texlive-latex-recommended",
     "tabulary.sty": "texlive-latex-extra",
     "unicode-math.sty": "texlive-latex-recommended",
+    "pzdr.tfm": "texlive-fonts-recommended",
     "texgyretermes-math.otf": "fonts-texgyre-math",
 }
 FONTS = {"FreeSerif": "fonts-freefont-otf", "DejaVu Sans Mono": "fonts-dejavu-core"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import html
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -19,11 +20,11 @@ from typing import Any
 import yaml
 from bs4 import Tag
 from exercises import classes
-from live import live_figures
+from live import player
 from pages import ROOT, Chapter, CourseError, assets, chapter, listed, taken, written
 
 OUTLINE = ROOT / "book/course/slides.yml"
-STATIC = "img.fnequiv-static"  # every live figure has one
+VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def outline(path: Path = OUTLINE) -> list[dict[str, Any]]:
@@ -34,8 +35,8 @@ def outline(path: Path = OUTLINE) -> list[dict[str, Any]]:
 class Material:
     """The built book, asked for one piece after another."""
 
-    def __init__(self, book: Path, notebooks: Path) -> None:
-        self.book, self.notebooks = book, notebooks
+    def __init__(self, book: Path) -> None:
+        self.book = book
         self.pages = {page.rpartition("/")[2]: page for page in listed()}
 
     @functools.cache  # noqa: B019 (one object in the life of the program)
@@ -71,16 +72,10 @@ class Material:
 
     def live(self, source: Chapter, section: Tag, number: int) -> str:
         """Return the live figure of this number in the section, with its controls."""
-        every, inside = source.article.select(STATIC), section.select(STATIC)
-        if not 1 <= number <= len(inside):
-            raise CourseError(f"{source.name}: the section has {len(inside)} live figures, not a number {number}")
-        place = next(index for index, one in enumerate(every) if one is inside[number - 1])
-        return self.players(source.page)[place]
-
-    @functools.cache  # noqa: B019
-    def players(self, page: str) -> list[str]:
-        """Return the live figures of a chapter."""
-        return live_figures(self.notebooks / f"{page}.ipynb")
+        views = section.find_all("script", type=VIEW)
+        if not 1 <= number <= len(views):
+            raise CourseError(f"{source.name}: the section has {len(views)} live figures, not a number {number}")
+        return player(source.widgets, json.loads(views[number - 1].get_text())["model_id"])
 
 
 def _keep_rows(table: Tag, rows: list[str]) -> None:
@@ -167,10 +162,10 @@ def deck(lecture: dict[str, Any], material: Material) -> str:
     return opening + "\n".join(slide(entry, material) for entry in lecture["slides"])
 
 
-def write(book: Path, notebooks: Path, folder: Path, mathjax: Path) -> list[Path]:
+def write(book: Path, folder: Path, mathjax: Path) -> list[Path]:
     """Write a deck for each lecture."""
     assets(book, folder, mathjax)
-    material, paths = Material(book, notebooks), []
+    material, paths = Material(book), []
     for lecture in outline():
         path = folder / f"{re.sub(r'[^a-z0-9]+', '-', lecture['name'].lower())}.html"
         written(path, html.escape(lecture["title"]), deck(lecture, material), "slides.css", "slides.js")
@@ -181,8 +176,7 @@ def write(book: Path, notebooks: Path, folder: Path, mathjax: Path) -> list[Path
 def main(book: str = "_build/html", folder: str = "_build/course", mathjax: str = "") -> None:
     """Write the slides and say where they are."""
     script = Path(mathjax) if mathjax else ROOT / "tests/book/node_modules/mathjax/es5/tex-svg.js"
-    notebooks = (ROOT / book).parent / "jupyter_execute"
-    for path in write(ROOT / book, notebooks, ROOT / folder, script):
+    for path in write(ROOT / book, ROOT / folder, script):
         print(f"The slides are at {path.as_uri()}")
 
 

@@ -30,6 +30,8 @@ TITLE = r"""\begin{{titlepage}}
 figure stands at its first position.\par\medskip {author}, \today. Text: CC BY 4.0. Code: MIT.\par}}
 \end{{titlepage}}
 """
+# Jupyter Book calls the contents by the name of their first part.
+CONTENTS = r"\renewcommand{\contentsname}{Contents}\sphinxtableofcontents"
 
 
 class StaticFigures(SphinxPostTransform):
@@ -89,9 +91,9 @@ def manual(app: Sphinx, config: Config) -> None:
 
     The class that Jupyter Book has set needs fonts that Debian packs with half a gigabyte of others.
     """
-    title = TITLE.format(title=config.project, author=config.author, address=config.html_baseurl)
+    title = TITLE.format(title=config.html_title, author=config.author, address=config.html_baseurl)
     config["latex_theme"] = "manual"
-    config["latex_elements"] |= {"preamble": r"\usepackage{printed}", "maketitle": title}
+    config["latex_elements"] |= {"preamble": r"\usepackage{printed}", "maketitle": title, "tableofcontents": CONTENTS}
     config["latex_additional_files"] = [str(Path(__file__).with_name("printed.sty"))]
 
 

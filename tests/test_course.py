@@ -1,0 +1,345 @@
+"""The course kit, from a small book: what a sheet leaves out, and that a deck cannot show what is not there."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).parents[1]
+COURSE = ROOT / "book/_course"
+LIVE = "application/vnd.jupyter.widget-view+json"
+
+PAGE = """# A chapter
+
+## A section
+
+First words of a paragraph.
+
+```{prf:theorem} Named
+:label: thm-named
+
+The statement of the theorem, $a = b$.
+```
+
+$$
+c = d
+$$ (labelled)
+
+```python
+print("a cell to show")
+```
+
+| name | value |
+|---|---|
+| one | 1 |
+| two | 2 |
+
+```{raw} html
+<div class="cell_output"><div><script type="application/vnd.jupyter.widget-view+json">{"model_id": "fig"}</script>
+<img class="fnequiv-static" alt="A figure" src="data:image/svg+xml,static"></div></div>
+```
+
+::::::{admonition} Check yourself
+:class: tip
+
+What is asked?
+
+::::{dropdown} (a) The wrong option.
+
+No. An explanation of the first option.
+::::
+
+::::{dropdown} (b) The right option, $x$.
+
+Yes. An explanation of the second option.
+::::
+::::::
+
+## Exercises
+
+```{exercise} By hand
+:label: ex-hand
+
+The statement of one exercise.
+```
+
+```{solution} ex-hand
+:class: dropdown
+
+The answer of the first solution.
+```
+
+```{exercise} To code
+:label: ex-code
+
+The statement of another.
+```
+
+```python
+def stub(): ...
+```
+
+```{raw} html
+<div class="cell"><div class="cell_output">Not yet, says the check.</div></div>
+```
+
+```{solution-start} ex-code
+:class: dropdown
+```
+
+The answer of the second solution.
+
+```python
+def solved(): return 1
+```
+
+```{solution-end}
+```
+"""
+CONFIGURATION = (
+    "extensions = ['myst_parser', 'sphinx_design', 'sphinx_proof', 'sphinx_exercise']\n"
+    "myst_enable_extensions = ['dollarmath', 'colon_fence']\n"
+)
+SECRETS = (
+    "The answer of the first solution",
+    "The answer of the second solution",
+    "def solved",
+    "An explanation of the first option",
+    "An explanation of the second option",
+)
+
+
+def module(name):
+    if str(COURSE) not in sys.path:
+        sys.path.append(str(COURSE))
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, COURSE / f"{name}.py")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    """A built book of one chapter."""
+    source = tmp_path_factory.mktemp("source")
+    page = source / "book/1_one/chapter.md"
+    page.parent.mkdir(parents=True)
+    page.write_text(PAGE)
+    (source / "conf.py").write_text(CONFIGURATION)
+    (source / "index.md").write_text("# Index\n\n```{toctree}\nbook/1_one/chapter\n```\n")
+    built = source / "built"
+    subprocess.run([sys.executable, "-m", "sphinx", "-q", "-b", "html", source, built], check=True)
+    html = built / "book/1_one/chapter.html"
+    # the theme of this small book has no <article>, the book's own has one
+    body = html.read_text().replace('<div class="body" role="main">', '<article class="body">')
+    html.write_text(body.replace("</body>", f"{widgets()}</body>"))
+    return built
+
+
+def widgets():
+    """The state of a live figure with a slider of two values and a list of two: four frames, one of them twice."""
+    frames = {name: {"model_name": "HTMLModel", "state": {"value": f"<svg>{name}</svg>"}} for name in "xyz"}
+    stack = (
+        {
+            "model_name": "StackModel",
+            "state": {"children": ["IPY_MODEL_x", "IPY_MODEL_y"]},
+        },
+        {"model_name": "StackModel", "state": {"children": ["IPY_MODEL_x", "IPY_MODEL_z"]}},
+    )
+    models = {
+        **frames,
+        "s0": stack[0],
+        "s1": stack[1],
+        "s": {"model_name": "StackModel", "state": {"children": ["IPY_MODEL_s0", "IPY_MODEL_s1"]}},
+        "slider": control("SelectionSliderModel", "width", ["1", "2"]),
+        "list": control("DropdownModel", "sort", ["a & b", "c"]),
+        "fig": {"model_name": "VBoxModel", "state": {"children": [f"IPY_MODEL_{m}" for m in ("slider", "list", "s")]}},
+    }
+    return f'<script type="application/vnd.jupyter.widget-state+json">{json.dumps({"state": models})}</script>'
+
+
+def control(kind, name, labels):
+    state = {"_model_name": kind, "description": name, "_options_labels": labels}
+    return {"model_name": kind, "state": state}
+
+
+@pytest.fixture(scope="module")
+def chapter(book):
+    return module("pages").chapter(book, "book/1_one/chapter")
+
+
+def text(html):
+    return " ".join(BeautifulSoup(html, "html.parser").get_text(" ").split())
+
+
+# --- sheets ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_sheet_without_solutions_has_none(chapter):
+    sheet = module("sheets").sheet(chapter, solved=False)
+    for secret in SECRETS:
+        assert secret not in text(sheet)
+    assert "Solution" not in text(sheet)
+
+
+def test_a_sheet_with_solutions_has_them_with_their_cells(chapter):
+    sheet = text(module("sheets").sheet(chapter, solved=True))
+    for secret in SECRETS:
+        assert secret in sheet
+
+
+@pytest.mark.parametrize("solved", [False, True])
+def test_both_sheets_have_every_exercise_with_its_stub_and_every_option(chapter, solved):
+    sheet = module("sheets").sheet(chapter, solved)
+    labels = [section["id"] for section in BeautifulSoup(sheet, "html.parser").find_all("section", id=True)]
+    assert labels == ["ex-hand", "ex-code"]
+    assert "The statement of one exercise" in text(sheet)
+    assert "def stub" in text(sheet)
+    assert "Not yet" not in text(sheet)
+    assert "What is asked?" in text(sheet)
+    assert "(a) The wrong option" in text(sheet)
+
+
+def test_an_exercise_without_a_solution_is_an_error(book, tmp_path):
+    page = tmp_path / "book/1_one/chapter.html"
+    page.parent.mkdir(parents=True)
+    whole = (book / "book/1_one/chapter.html").read_text()
+    page.write_text(whole.replace('href="#ex-code"', 'href="#elsewhere"'))
+    broken = module("pages").chapter(tmp_path, "book/1_one/chapter")
+    with pytest.raises(ValueError, match="ex-code has no solution"):
+        module("exercises").exercises(broken)
+
+
+def test_every_chapter_of_the_contents_exists():
+    listed = module("pages").listed()
+    assert len(listed) >= 12
+    assert all((ROOT / f"{page}.md").is_file() for page in listed)
+
+
+# --- slides ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def material(book):
+    material = module("slides").Material(book)
+    material.pages = {"chapter": "book/1_one/chapter"}
+    return material
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "expected"),
+    [
+        ("statement", "thm-named", "The statement of the theorem"),
+        ("equation", "labelled", "c = d"),
+        ("formula", 1, "c = d"),
+        ("text", "First words", "First words of a paragraph."),
+        ("table", 1, "two"),
+    ],
+)
+def test_a_piece_of_a_section_is_found(material, kind, what, expected):
+    assert expected in text(material.piece("chapter#a-section", kind, what, []))
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "what", "rows", "message"),
+    [
+        ("nowhere", "statement", "thm-named", [], "there is no chapter 'nowhere'"),
+        ("chapter#nowhere", "statement", "thm-named", [], "no such section; the chapter has .*a-section"),
+        ("chapter#exercises", "statement", "thm-named", [], "no statement 'thm-named'"),
+        ("chapter#a-section", "text", "words of nobody", [], "no text 'words of nobody'"),
+        ("chapter#a-section", "table", 2, [], "no table 2"),
+        ("chapter#a-section", "table", 1, ["three"], "no rows three, only one, two"),
+        ("chapter#a-section", "live", 2, [], "has 1 live figures, not a number 2"),
+        ("chapter#a-section", "song", 1, [], "'song' is not something to show"),
+    ],
+)
+def test_what_a_chapter_does_not_have_is_an_error(material, place, kind, what, rows, message):
+    with pytest.raises(ValueError, match=message):
+        material.piece(place, kind, what, rows)
+
+
+def test_a_table_may_be_cut_to_some_rows(material):
+    piece = text(material.piece("chapter#a-section", "table", 1, ["two"]))
+    assert "two" in piece
+    assert "one" not in piece
+
+
+def test_a_live_figure_has_its_controls_and_all_its_frames(material):
+    figure = BeautifulSoup(material.piece("chapter#a-section", "live", 1, []), "html.parser")
+    frames = {frame["data-at"]: frame.get_text() for frame in figure.find_all("template")}
+    assert frames == {"0 0": "x", "0 1": "y", "1 0": "x", "1 1": "z"}
+    assert figure.select_one(".frame").get_text() == "x"
+    assert figure.find("input")["max"] == "1"
+    assert figure.find("input")["data-labels"] == '["1", "2"]'
+    assert [option.get_text() for option in figure.find_all("option")] == ["a & b", "c"]
+
+
+def test_pieces_stand_alone(material):
+    piece = material.piece("chapter#a-section", "statement", "thm-named", [])
+    assert " id=" not in piece
+    assert "headerlink" not in piece
+    assert all(link["href"].startswith("https://") for link in BeautifulSoup(piece, "html.parser").find_all("a"))
+
+
+# --- the outline and the page for lecturers -------------------------------------------------------------------------
+
+
+def test_a_lecture_fills_its_hour_and_a_half():
+    lectures = module("slides").outline()
+    assert len(lectures) == 3
+    assert [sum(slide["minutes"] for slide in lecture["slides"]) for lecture in lectures] == [90, 90, 90]
+    assert all(any("live" in shown for slide in lecture["slides"] for shown in slide["show"]) for lecture in lectures)
+
+
+def test_the_outline_names_sections_and_labels_of_the_chapters():
+    pages = {page.rpartition("/")[2]: page for page in module("pages").listed()}
+    for lecture in module("slides").outline():
+        for slide in lecture["slides"]:
+            for shown in slide["show"]:
+                page = pages[shown.get("from", slide["from"]).partition("#")[0]]
+                source = (ROOT / f"{page}.md").read_text()
+                assert f":label: {shown['statement']}\n" in source if "statement" in shown else True
+
+
+def test_the_plan_has_every_slide_with_its_minutes():
+    spec = importlib.util.spec_from_file_location("lectures", ROOT / "book/_ext/lectures.py")
+    lectures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(lectures)
+    lecture = {
+        "slides": [
+            {"from": "one#first", "minutes": 4, "title": "A title", "show": [{"live": 1}], "ask": "Why?"},
+            {"from": "one#last", "minutes": 6, "show": [{"list": 1}]},
+        ]
+    }
+    assert lectures.plan(lecture, {"one": "book/one"}).splitlines()[2:] == [
+        "| 0–4 | [A title](/book/one.md#first) **Move the figure.** | Why? |",
+        "| 4–10 | [](/book/one.md#last) |  |",
+    ]
+    rows = list(lectures.times({page.rpartition("/")[2]: page for page in module("pages").listed()}))
+    assert len(rows) == 2 + len(module("pages").listed())
+
+
+# --- paper ----------------------------------------------------------------------------------------------------------
+
+
+def test_missing_debian_packages_are_named(monkeypatch):
+    printing = module("printing")
+    monkeypatch.setattr(printing.shutil, "which", lambda program: None)
+    assert {"latexmk", "texlive-xetex", "librsvg2-bin", "poppler-utils", "fonts-freefont-otf"} <= set(
+        printing.missing()
+    )
+    with pytest.raises(SystemExit, match=r"apt install --no-install-recommends .*latexmk"):
+        printing.main()
+
+
+def test_the_error_in_a_log_is_found():
+    log = "This is XeTeX\n! Undefined control sequence.\nl.7 \\nonsense\n./fnequiv.tex:12: Missing $ inserted.\nrest\n"
+    assert module("printing").errors(log) == [
+        "! Undefined control sequence.",
+        "./fnequiv.tex:12: Missing $ inserted.",
+    ]
