@@ -104,3 +104,85 @@ def test_a_chapter_leads_to_its_reference(chapter):
 def test_a_page_of_the_reference_leads_to_a_chapter(page):
     linked = re.findall(r"\]\(\.\./(\w+/\w+\.md)\)", text(page))
     assert {f"book/{name}" for name in linked} & set(CHAPTERS)
+
+
+# --- every picture is described -------------------------------------------------------------------------------------
+
+
+def calls(node, inside=True):
+    """Yield the calls below a node as their written names; without those inside of functions, if asked."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Call):
+            yield ast.unparse(child.func), child
+        if inside or not isinstance(child, ast.FunctionDef | ast.Lambda):
+            yield from calls(child, inside)
+
+
+def undescribed(page):
+    """Return the pictures of a page's text that a reader who cannot see them would miss."""
+    missing = [f"```{{{kind}}} {name}" for kind, name, options in
+               re.findall(r"\{(figure|image)\} *(\S+)\n((?::[\w-]+:.*\n)*)", page)
+               if not re.search(r"^:alt: *\S", options, re.MULTILINE)]  # fmt: skip
+    missing += re.findall(r"!\[\s*\]\(.*?\)", page)
+    missing += [tag for tag in re.findall(r"<img\b[^>]*>", page) if not re.search(r"\balt=[\"'][^\"']", tag)]
+    if "kernelspec:" not in page:
+        return missing
+    drawing, described = {"plt.subplots", "plt.figure", "Figure"}, set()
+    for cell in (cell for cell in jupytext.reads(page, fmt="md:myst").cells if cell.cell_type == "code"):
+        tree = ast.parse(re.sub(r"^[%!].*", "", cell.source, flags=re.MULTILINE))
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
+        for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+            if drawing & {name for name, _ in calls(function)}:
+                drawing.add(function.name)
+            if ast.get_docstring(function):
+                described.add(function.name)
+        for name, call in calls(tree, inside=False):
+            if name == "explore":
+                named = {keyword.arg for keyword in call.keywords}
+                if "alt" not in named and ast.unparse(call.args[0]) not in described:
+                    missing.append(ast.unparse(call)[:60])
+            elif name in drawing and not (isinstance(alt, str) and alt.strip()):
+                missing.append(ast.unparse(call)[:60])
+    return missing
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_picture_of_a_page_is_described(page):
+    assert undescribed(text(page)) == []
+
+
+CELL = "---\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n\n```{{code-cell}} ipython3\n{}\n```\n"
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "![](picture.png)",
+        '<img src="picture.png">',
+        '<img src="picture.png" alt="">',
+        "```{figure} picture.svg\n:width: 100%\n\nA caption.\n```",
+        "```{image} picture.svg\n:alt:\n```",
+        CELL.format("fig, ax = plt.subplots()\nax.plot([1, 2])"),
+        CELL.format("with plotting.style():\n    plt.figure()"),
+        CELL.format('---\nmystnb:\n  image:\n    alt: " "\n---\nplt.subplots()'),
+        CELL.format("def draw(k):\n    return plt.subplots()[0]\n\n\ndraw(1)"),
+        CELL.format("def draw(k):\n    return plt.subplots()[0]\n\n\nexplore(draw, k=[1, 2])"),
+        CELL.format("explore(lambda k: pictures[k], k=[1, 2])"),
+    ],
+)
+def test_a_picture_without_words_is_found(planted):
+    assert undescribed(planted)
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        "![Two curves](picture.png)",
+        "```{figure} picture.svg\n:width: 100%\n:alt: Two curves\n```",
+        CELL.format("---\nmystnb:\n  image:\n    alt: Two curves\n---\nplt.subplots()"),
+        CELL.format('def draw(k):\n    "A curve."\n    return plt.subplots()[0]\n\n\nexplore(draw, k=[1, 2])'),
+        CELL.format('explore(draw, k=[1, 2], alt="A curve")'),
+    ],
+)
+def test_a_picture_with_words_is_let_through(fine):
+    assert undescribed(fine) == []
