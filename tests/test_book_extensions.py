@@ -245,6 +245,9 @@ def test_what_the_theme_writes_is_mended_and_nothing_else():
         '<button class="btn search-button" title="Search" aria-label="Search">'
         '<details><summary><span class="toctree-toggle" role="presentation">'
         '<div class="pst-scrollable-table-container"><table class="table">'
+        '<code><span class="pre">fnequiv/complexity/norms.py</span></code> <span class="pre">math.log</span>'
+        '<div class="output stream"><div class="highlight"><pre><span></span>a &lt; b\nc\n</pre></div></div>'
+        '<div class="highlight"><pre>code</pre></div>'
     )
     assert mended(written) == (
         "<summary>"
@@ -252,5 +255,9 @@ def test_what_the_theme_writes_is_mended_and_nothing_else():
         '<button class="btn search-button" title="Search" aria-label="Search">'
         '<details><summary aria-label="Pages of this part"><span class="toctree-toggle" role="presentation">'
         '<div class="pst-scrollable-table-container" tabindex="0"><table class="table">'
+        '<code><span class="pre">fnequiv/<wbr>complexity/<wbr>norms.<wbr>py</span></code> '
+        '<span class="pre">math.log</span><div class="output stream"><div class="highlight">'
+        '<pre style="--columns: 5"><span></span>a &lt; b\nc\n</pre></div></div>'
+        '<div class="highlight"><pre>code</pre></div>'
     )
     assert mended(mended(written)) == mended(written)

@@ -6,12 +6,25 @@ fault (`tests/book/test_pages.py`).
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 
 from sphinx.application import Sphinx
 
-RULES = [
+
+def breakable(name: re.Match[str]) -> str:
+    """Let a path or a dotted name break between its parts."""
+    return re.sub(r"([/.])(?=\w)", r"\1<wbr>", name[0])
+
+
+def measured(listing: re.Match[str]) -> str:
+    """Write the length of a listing's longest line into its tag, for pages.css."""
+    lines = html.unescape(re.sub(r"<[^>]*>", "", listing[2])).split("\n")
+    return f'{listing[1]} style="--columns: {max(map(len, lines))}">{listing[2]}'
+
+
+RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     # Font Awesome comes twice, as fonts and as a script of 1.5 MB that draws the same icons. The fonts do.
     (re.compile(r'<script src="[^"]*/fontawesome/[^"]*"></script>'), ""),
     # A button that shows words must not be called by others: who speaks to the browser says what he sees.
@@ -21,7 +34,10 @@ RULES = [
     (re.compile(r'<summary>(?=<span class="toctree-toggle")'), '<summary aria-label="Pages of this part">'),
     # A table that scrolls sideways on a phone has to be reached by keyboard, too.
     (re.compile(r'(<div class="pst-scrollable-table-container")>'), r'\1 tabindex="0">'),
-]  # fmt: skip
+    # Long names, and what cells print, are as wide as they are; on a phone they have to fit.
+    (re.compile(r'(?<=<span class="pre">)[\w./]{12,}(?=</span>)'), breakable),
+    (re.compile(r'(<div class="output [^>]*><div class="highlight"><pre)>(.*?)(?=</pre>)', re.DOTALL), measured),
+]
 
 
 def mended(page: str) -> str:
