@@ -33,8 +33,13 @@ class Error:
 
     def of(self, tensor: str, sizes: FloatArray, logs: FloatArray | float) -> FloatArray:
         """Return the error of entries of the given sizes that were divided by factors known up to exp(±logs)."""
-        error = self.absolute[tensor] + self.relative * sizes
-        return error + spread(sizes + error, logs) if np.any(logs) else error
+        error: FloatArray = self.relative * sizes
+        error += self.absolute[tensor]
+        if not np.any(logs):
+            return error
+        moved = spread(sizes + error, logs)
+        moved += error
+        return moved
 
 
 def spread(values: FloatArray, logs: FloatArray | float) -> FloatArray:

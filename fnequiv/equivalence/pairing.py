@@ -129,10 +129,7 @@ def _compatible(
     first, second = found
     plus, minus = np.full(len(first), np.inf), np.full(len(first), np.inf)
     for piece in pieces(len(first), a.shape[1]):
-        left, right, most = b.take(first[piece]), a.take(second[piece]), allowed.take(first[piece])
-        plus[piece] = _share(left, right, most)
-        if flip is not None:
-            minus[piece] = _share(left, right * flip, most)
+        plus[piece], minus[piece] = _shares(a, b, allowed, flip, (first[piece], second[piece]))
     fits = np.isfinite(np.minimum(plus, minus))
     return first[fits], second[fits], plus[fits], minus[fits]
 
@@ -191,17 +188,29 @@ def _near(a: FloatArray, b: FloatArray, reach: FloatArray, pairs: Pairs | None) 
     return first[near], second[near]
 
 
-def _share(left: FloatArray, right: FloatArray, allowed: FloatArray) -> FloatArray:
-    """Return the largest difference of every pair of rows as a share of what is allowed, ≤ 1; inf where it is more."""
-    gaps = left - right
+def _shares(
+    a: Rows, b: Rows, allowed: Rows, flip: FloatArray | None, pairs: Pairs
+) -> tuple[FloatArray, FloatArray | float]:
+    """Return the shares of the allowed that some pairs of rows differ by, as they are and flipped."""
+    most = allowed.take(pairs[0])  # the most memory, so before there is more
+    rows, gaps = a.take(pairs[1]), b.take(pairs[0])
+    if flip is None:
+        return _share(np.subtract(gaps, rows, out=gaps), most), np.inf
+    plus = _share(gaps - rows, most)
+    rows *= flip
+    return plus, _share(np.subtract(gaps, rows, out=gaps), most)
+
+
+def _share(gaps: FloatArray, allowed: FloatArray) -> FloatArray:
+    """Return the largest gap of every row as a share of what is allowed, ≤ 1, or inf; ``gaps`` is written to."""
     np.abs(gaps, out=gaps)
     shares = np.full(len(gaps), np.inf)
     fits = (gaps <= allowed).all(axis=1)
     if fits.any():
         gaps, allowed = (gaps, allowed) if fits.all() else (gaps[fits], allowed[fits])
-        share = gaps / np.maximum(allowed, np.finfo(np.float64).tiny)
-        share[np.isinf(allowed)] = 0.5  # no preference
-        shares[fits] = share.max(axis=1, initial=0.0)
+        gaps /= np.maximum(allowed, np.finfo(np.float64).tiny)
+        gaps[np.isinf(allowed)] = 0.5  # no preference
+        shares[fits] = gaps.max(axis=1, initial=0.0)
     return shares
 
 

@@ -17,10 +17,7 @@ from .arrays import Params
 from .axes import restricted
 from .elements import GroupElement, Move
 from .rescaling import rescale_
-
-# Entries that are compared in float64 at a time: so large a part of a tensor, but within these bounds.
-_SHARE = 16
-_LEAST, _MOST = 1 << 14, 1 << 18
+from .unitrows import pieces
 
 
 def parts(spec: SymmetrySpec) -> list[SymmetrySpec]:
@@ -91,12 +88,10 @@ def relative_difference(moved: torch.Tensor, wanted: torch.Tensor) -> float:
     if not wanted.numel():
         return 0.0
     gap = peak = 0.0
-    entries = min(max(wanted.numel() // _SHARE, _LEAST), _MOST)
-    rows = max(1, entries * len(wanted) // wanted.numel()) if wanted.ndim else 1
-    both = moved.detach(), wanted.detach()
-    for ours, theirs in zip(*(tensor.split(rows) for tensor in both), strict=True) if wanted.ndim else [both]:
-        theirs = theirs.double()
-        gap, peak = max(gap, _largest(ours.double() - theirs)), max(peak, _largest(theirs))
+    ours, theirs = (torch.atleast_1d(tensor.detach()) for tensor in (moved, wanted))
+    for piece in pieces(len(theirs), theirs[0].numel()):
+        size = theirs[piece].double()
+        gap, peak = max(gap, _largest(ours[piece].double() - size)), max(peak, _largest(size))
     if gap == 0:
         return 0.0
     return gap / peak if peak else float("inf")

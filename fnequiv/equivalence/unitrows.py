@@ -22,9 +22,9 @@ from .axes import Array, FloatArray
 IntArray = npt.NDArray[np.int64]
 Units = IntArray | slice
 
-# Entries that are looked at together: so large a part of the rows, but within these bounds.
-_SHARE = 32
-_LEAST, _MOST = 1 << 13, 1 << 16
+# Of n entries, so many times √n are looked at together, but no more than the second number: of a small network too
+# the buffers are a small part, and there are few calls for each.
+_ROOTS, _MOST = 32, 1 << 16
 
 
 class Rows(Protocol):
@@ -176,10 +176,10 @@ def pieces(count: int, columns: int) -> Iterator[slice]:
 
     Examples
     --------
-    >>> list(pieces(3, 1 << 12))
+    >>> list(pieces(4, 512))
     [slice(0, 2, None), slice(2, 4, None)]
     """
-    entries = min(max(count * columns // _SHARE, _LEAST), _MOST)
+    entries = min(_ROOTS * math.isqrt(count * columns), _MOST)
     step = max(1, entries // max(1, columns))
     yield from (slice(start, start + step) for start in range(0, count, step))
 

@@ -115,8 +115,9 @@ def test_pairs_are_found_where_a_few_entries_say_nothing(signed):
     assert not found.groups
 
 
-def test_a_decision_holds_no_copy_of_a_network():
-    widths = (768,) * 6
+@pytest.mark.parametrize("width", [128, 768])
+def test_a_decision_holds_no_copy_of_a_network(width):
+    widths = (width,) * 7
     spec = mlp.spec(widths, "relu")
     a = mlp.init(widths, torch.Generator().manual_seed(0))
     b = apply(a, spec, sample(spec, np.random.default_rng(0), spread=4.0))
