@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -296,13 +297,20 @@ def test_a_lecture_fills_its_hour_and_a_half():
     assert all(any("live" in shown for slide in lecture["slides"] for shown in slide["show"]) for lecture in lectures)
 
 
+def slugs(source):
+    """The anchors of a chapter's headings."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```\{code-cell\}.*?^```$", "", source, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") for heading in headings}
+
+
 def test_the_outline_names_sections_and_labels_of_the_chapters():
     pages = {page.rpartition("/")[2]: page for page in module("pages").listed()}
     for lecture in module("slides").outline():
         for slide in lecture["slides"]:
             for shown in slide["show"]:
-                page = pages[shown.get("from", slide["from"]).partition("#")[0]]
-                source = (ROOT / f"{page}.md").read_text()
+                name, _, anchor = shown.get("from", slide["from"]).partition("#")
+                source = (ROOT / f"{pages[name]}.md").read_text()
+                assert anchor in slugs(source), f"{name} has no section {anchor}: see book/course/slides.yml"
                 assert f":label: {shown['statement']}\n" in source if "statement" in shown else True
 
 
