@@ -232,6 +232,12 @@ def test_the_repository_has_one_address():
                 assert address == here, f"{name} mentions {address}, the repository is {here}"
 
 
+def test_files_of_the_repository_that_a_page_links_are_there():
+    linked = [name for page in tracked("*.md") for name in re.findall(rf"{ADDRESS}/blob/main/([\w./-]+)", text(page))]
+    assert "CONTRIBUTING.md" in linked
+    assert [name for name in linked if not (ROOT / name).exists()] == []
+
+
 # --- the book -------------------------------------------------------------------------------------------------------
 
 
