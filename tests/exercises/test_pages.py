@@ -12,7 +12,7 @@ QUESTION = re.compile(r"^:::::\{admonition\} Check yourself\n([\s\S]*?)^:::::$",
 OPTION = re.compile(r"^::::\{dropdown\} (\(.\)) .+\n\n(Yes|No)\. ([\s\S]+?)\n::::$", re.MULTILINE)
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in ROOT.glob("book/*/*.md")}
 ROOMS = {room.__name__.rpartition(".")[2]: room for room in checking.ROOMS}
-WITH_QUESTIONS = [name for name, text in PAGES.items() if "Check yourself" in text]
+WITH_QUESTIONS = [name for name, text in PAGES.items() if "{admonition} Check yourself" in text]
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -25,7 +25,7 @@ def test_a_chapter_has_a_good_number_of_exercises_and_questions(name):
 @pytest.mark.parametrize("name", WITH_QUESTIONS)
 def test_every_option_is_explained_and_one_is_right(name):
     questions = QUESTION.findall(PAGES[name])
-    assert len(questions) == PAGES[name].count("Check yourself")
+    assert len(questions) == PAGES[name].count("{admonition} Check yourself")
     for question in questions:
         options = OPTION.findall(question)
         assert len(options) == question.count("{dropdown}")
