@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..validation import shown
-from . import covering_numbers, exact_counting, feedforward, how_tight, introduction, telling_apart
+from . import (
+    covering_numbers,
+    estimation,
+    exact_counting,
+    feedforward,
+    how_tight,
+    introduction,
+    optimisation,
+    telling_apart,
+)
 from .comparing import brief, difference
 from .tasks import Mistake, Task
 from .trying import Outcome, attempt, misfit, shown_call
@@ -22,6 +31,8 @@ ROOMS = (
     telling_apart,
     covering_numbers,
     how_tight,
+    estimation,
+    optimisation,
     exact_counting,
 )  # in the order of the chapters
 
