@@ -14,8 +14,8 @@ from sphinx.application import Sphinx
 
 
 def breakable(name: re.Match[str]) -> str:
-    """Let a path or a dotted name break between its parts."""
-    return re.sub(r"([/.])(?=\w)", r"\1<wbr>", name[0])
+    """Let a path, a dotted name or a call break between its parts."""
+    return re.sub(r"([/.(\[=,])(?=[\w&])", r"\1<wbr>", name[0])
 
 
 def measured(listing: re.Match[str]) -> str:
@@ -35,7 +35,7 @@ RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     # A table that scrolls sideways on a phone has to be reached by keyboard, too.
     (re.compile(r'(<div class="pst-scrollable-table-container")>'), r'\1 tabindex="0">'),
     # Long names, and what cells print, are as wide as they are; on a phone they have to fit.
-    (re.compile(r'(?<=<span class="pre">)[\w./]{12,}(?=</span>)'), breakable),
+    (re.compile(r'(?<=<span class="pre">)[^<]{12,}(?=</span>)'), breakable),
     (re.compile(r'(<div class="output [^>]*><div class="highlight"><pre)>(.*?)(?=</pre>)', re.DOTALL), measured),
 ]
 
