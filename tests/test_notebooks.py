@@ -36,6 +36,16 @@ def plain(text, macros=None):
     return convert(text)
 
 
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_jupyter_knows_a_chapter_for_a_myst_notebook(path):
+    """Told nothing but the file, as JupyterLab is on Binder; without `extension: .md` it would see no code."""
+    notebook = jupytext.read(path)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert [cell.source for cell in notebook.cells] == [
+        cell.source for cell in jupytext.read(path, fmt="md:myst").cells
+    ]
+
+
 @functools.cache
 def made(path):
     notebooks = extension("notebooks")
