@@ -13,7 +13,6 @@ import itertools
 from collections import Counter
 
 from ..symmetry import Axis, Block, kind_of
-from ..symmetry.cells import Cell
 from .factors import Factor, Factors
 from .reading import UnreadableError
 from .solving import Solution
@@ -21,13 +20,13 @@ from .structure import Ids
 from .writing import Sheet, Slot
 
 
-def blocks(sheet: Sheet, pointwise: set[int], shifts: Ids, turns: set[int]) -> tuple[Block, ...]:
+def blocks(sheet: Sheet, factors: Factors, pointwise: set[int], shifts: Ids, turns: set[int]) -> tuple[Block, ...]:
     """Return the blocks of all slots, parents first.
 
-    ``shifts`` are units of biases that may be shifted freely, ``turns`` scales of pairs that may be turned.
+    ``factors`` are the variables of the slots, ``shifts`` units of biases that may be shifted freely, ``turns`` scales
+    of pairs that may be turned.
     """
     shifted = Counter(sheet.solution.family[shifts].tolist())
-    factors = Factors(sheet.slots)
     solution = sheet.solution
     lying: dict[int, list[Slot]] = {}
     for slot in sheet.slots:
@@ -69,12 +68,11 @@ def _block(name: str, size: int, factor: Factor | None, axes: list[Axis], mixing
 
 
 def _axis(slot: Slot, factor: Factor | None, factors: Factors, *, first: bool) -> Axis | None:
-    name = slot.piece.name if isinstance(slot.piece, Cell) else slot.piece
     use = factors.use(slot)
     if use is None or factor is None:
-        return Axis(name, slot.axis, "carry", slot.repeat) if first else None
+        return Axis(slot.name, slot.axis, "carry", slot.repeat) if first else None
     found, role = use
-    return Axis(name, slot.axis, role, slot.repeat) if found is factor else None
+    return Axis(slot.name, slot.axis, role, slot.repeat) if found is factor else None
 
 
 def _first(slots: list[Slot]) -> str:

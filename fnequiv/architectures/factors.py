@@ -32,6 +32,7 @@ class Factor:
     even: bool = False
     degree: int = 1
     turn: int = 1
+    held: bool = False  # whether its scale or its sign follows no pattern
     uses: list[tuple[Slot, int, bool]] = field(default_factory=list)  # slot, power, sign
 
 
@@ -48,6 +49,7 @@ class Factors:
         self.all = list(dict.fromkeys(self.by_key.values()))
         for factor in self.all:
             self._settle(factor)
+        self.held = sorted({slot.tensor for each in self.all if each.held for slot, *_ in each.uses if slot.heard})
         # what acts on entries alone that no output hears is no symmetry
         heard = {id(factor) for slot, (factor, _) in self.by_slot.items() if slot.heard}
         self.by_slot = {slot: pair for slot, pair in self.by_slot.items() if id(pair[0]) in heard}
@@ -87,6 +89,7 @@ class Factors:
             outs = {sign for _, role, sign in roles if role == "out"}
             factor.even = ins == {True} and outs == {False}
             factor.signs = factor.even or (ins | outs) == {True}
+        factor.held = (factor.scales, factor.signs) != ("scale" in kinds, "sign" in kinds)
         for slot, role, sign in roles:
             if (factor.scales and power_of[slot]) or (factor.signs and sign):
                 self.by_slot[slot] = (factor, role)

@@ -20,6 +20,7 @@ from .algebra import frozen
 from .blocking import blocks
 from .capture import Captured, tensors_of
 from .entering import Parameter, enter
+from .factors import Factors
 from .hearing import Mask, hearing
 from .laying import lay
 from .reading import UnreadableError
@@ -77,12 +78,16 @@ def _write(
         sheet = Sheet(solution, masks)
         for parameter in parameters:
             lay(parameter, sheet, solution, scales)
+        sheet.give_up_idle()
         if len(scales.lost) == lost:
             break
     notes = [_held(scales.lost)] if scales.lost else []
     if unheard := sheet.dropped():
         notes.append(f"units that no output hears are left unmoved: {_listed(unheard)}")
-    found = blocks(sheet, pointwise, _free_shifts(structure), turns)
+    factors = Factors(sheet.slots)
+    if factors.held:
+        notes.append(f"scales or signs that no block can say are held at 1: {_listed(factors.held)}")
+    found = blocks(sheet, factors, pointwise, _free_shifts(structure), turns)
     return found, tuple(dict.fromkeys(sheet.cells)), notes
 
 

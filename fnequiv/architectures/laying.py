@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .entering import Parameter
-from .reading import Segment, UnreadableError, segments
+from .reading import Segment, UnreadableError, segments, unshared
 from .scaling import Scales
 from .solving import Solution
 from .structure import Ids, Term
@@ -166,11 +166,12 @@ def _inside(root: Value, family: int, solution: Solution, scales: Scales, still:
 
 
 def _layer(root: Value, axis: int, k: int, solution: Solution, scales: Scales, still: frozenset[int]) -> list[Segment]:
-    """Return the segments of an axis in one layer of a stack."""
+    """Return the segments of an axis in one layer of a stack; where layers move, none has a variable to itself."""
     units = root.legs[axis].units
     assert units is not None
     terms = [replace(t, ids=t.ids[k].reshape(-1)) for t in root.terms if t.owners == {0, axis}]
-    return segments(units[k].reshape(-1), terms, solution, scales, still)
+    found = segments(units[k].reshape(-1), terms, solution, scales, still)
+    return [unshared(segment) for segment in found] if still else found
 
 
 def _joint(root: Value, axis: int) -> Line:

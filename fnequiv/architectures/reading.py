@@ -203,6 +203,14 @@ def _alone(start: int, stop: int, here: Ids, factors: Sequence[Resolved]) -> Seg
     return Segment(start, stop, (len(here),), {ALONE: (0,)}, {ALONE: tuple(each.at(here[:1]) for each in factors)})
 
 
+def unshared(segment: Segment) -> Segment:
+    """Return a segment after the factors that all its places share have been given up."""
+    for each in segment.factors.get(ALONE, ()):
+        each.give_up_at(np.arange(len(each.scale)))
+    strides, factors = ({k: v for k, v in each.items() if k != ALONE} for each in (segment.strides, segment.factors))
+    return replace(segment, strides=strides, factors=factors)  # type: ignore[arg-type]
+
+
 def _cut(counted: list[tuple[int, int]], sizes: Sequence[int]) -> tuple[int, ...] | None:
     """Return the strides of digits cut into ``sizes``; None where a digit does not divide."""
     strides, left = [], list(reversed(counted))

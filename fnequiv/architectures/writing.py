@@ -34,6 +34,11 @@ class Slot:
     heard: bool = True
 
     @property
+    def name(self) -> str:
+        """The name of the piece."""
+        return self.piece.name if isinstance(self.piece, Cell) else self.piece
+
+    @property
     def tensor(self) -> str:
         """The name of the tensor that the piece is of."""
         return self.piece.tensor if isinstance(self.piece, Cell) else self.piece
@@ -58,6 +63,19 @@ class Sheet:
         gone = [slot.tensor for slot in self.slots if slot.family not in kept]
         self.slots = [slot for slot in self.slots if slot.family in kept]
         return list(dict.fromkeys(gone))
+
+    def give_up_idle(self) -> None:
+        """Give up factors of single units that cancel on several axes of a piece, wherever they lie."""
+        alone = [slot for slot in self.slots if slot.family < 0 and slot.factors]
+        powers: dict[tuple[int, str], list[int]] = {}
+        for slot in alone:
+            factor, total = slot.factors[0], powers.setdefault((slot.family, slot.name), [0, 0])
+            total[0] += int(factor.power[0]) if factor.scale[0] >= 0 else 0
+            total[1] += int(factor.sign[0] >= 0)
+        acting = {family for (family, _), (scale, sign) in powers.items() if scale or sign % 2}
+        for slot in alone:
+            if slot.family not in acting:
+                give_up(slot.factors)
 
     def _hears(self, name: str, shape: tuple[int, ...], cell: str | Cell) -> bool:
         """Whether an output depends on any entry of a piece of a tensor."""

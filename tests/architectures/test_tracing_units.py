@@ -79,7 +79,25 @@ def test_two_layers_whose_signs_are_tied_and_whose_scales_are_not(width):
 
         return Applied(signs, a=nn.Linear(2, width), b=nn.Linear(2, width), head=nn.Linear(width, 2))
 
-    assert traced(build).order() == math.factorial(width)  # no block says it: both are held
+    spec = traced(build)
+    assert spec.order() == math.factorial(width)
+    assert any("no block can say are held at 1: parts.a.bias" in note for note in spec.notes)
+
+
+def test_a_variable_that_cancels_on_two_axes_of_one_tensor_is_none():
+    """Σ_ik B_ik W_ik: a scale on the first axis of W and its inverse on the second."""
+
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.side = nn.Parameter(torch.empty(2, 3)), nn.Linear(2, 3)
+
+        def forward(self, x):
+            basis = torch.stack([x, torch.sin(x), torch.exp(-x * x)], dim=-1)
+            return torch.einsum("bik,ik->b", basis, self.weight) * torch.sigmoid(self.side(x)).sum(-1)
+
+    spec = traced(Product)
+    assert (spec.order(), spec.continuous_dimension()) == (F3, 0)
 
 
 @pytest.mark.parametrize(("activation", "flips"), [(nn.Tanh, 2), (nn.ReLU, 1), (nn.GELU, 1)])
