@@ -43,6 +43,8 @@ _FEW_NODES = 100
 # distance says more of the noise than of the scale: it draws units that are badly matched towards 0.
 _NEAR = 0.5
 
+Score = Callable[[dict[str, torch.Tensor]], npt.ArrayLike]
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -68,7 +70,7 @@ def align(
     starts: int = 1,
     generator: np.random.Generator | torch.Generator | None = None,
     sweeps: int = 100,
-    score: Callable[[dict[str, torch.Tensor]], npt.ArrayLike] | None = None,
+    score: Score | None = None,
     executor: Executor | None = None,
     progress: bool = False,
 ) -> Alignment:
@@ -128,27 +130,22 @@ def align(
     check_integer("starts", starts)
     check_integer("sweeps", sweeps)
     check_bool("progress", progress)
-    if score is not None and not callable(score):
-        raise TypeError(f"score must be a function of a network's tensors by name, got {shown(score)}")
-    if executor is not None and not callable(getattr(executor, "map", None)):
-        raise TypeError(f"executor must be a concurrent.futures.Executor, got {shown(executor)}")
+    _check_functions(score, executor)
     check_pair(a, b, spec)
-    whole = a, spec  # what a score sees: counters and masks too
-    a, b, spec = _floating(a, spec), _floating(b, spec), _floating_spec(a, spec)
     if starts > 1 and generator is None:
         raise ValueError(f"starts={starts} draws random starts: pass a generator, np.random.default_rng(0) say")
-    copy = compare(a, b, spec, tolerance=_ROUNDINGS * _eps(b), max_nodes=_FEW_NODES)
+    whole = a, spec  # what a score sees: counters and masks too
+    a, b, spec = _floating(a, b, spec)
+    eps = max((torch.finfo(tensor.dtype).eps for tensor in b.values()), default=0.0)
+    copy = compare(a, b, spec, tolerance=_ROUNDINGS * eps, max_nodes=_FEW_NODES)
     if copy.witness is not None:
         return _report(a, b, spec, copy.witness, 0, 0)
     balanced, discrete = [balance(_pieces(params, spec), spec.flat) for params in (a, b)], spec.only(signs=True)
-    first: list[GroupElement | None] = [None]
-    if generator is not None:
-        first += [sample(discrete, generator) for _ in range(starts - 1)]
+    first = [sample(discrete, generator) if number and generator is not None else None for number in range(starts)]
     run = partial(descend, balanced[0][0], balanced[1][0], discrete, sweeps)
-    results = (executor.map if executor else map)(run, first)
-    found = list(tqdm(results, total=len(first), desc="starts", disable=not progress))
-    order = sorted(range(starts), key=lambda number: found[number][1])
+    found = list(tqdm((executor.map if executor else map)(run, first), "starts", starts, disable=not progress))
     candidates = []
+    order = sorted(range(starts), key=lambda number: found[number][1])
     for number in order[:1] if score is None else order:
         element = compose(invert(balanced[1][1]), compose(found[number][0], balanced[0][1]))
         candidates.append(_report(a, b, spec, _fitted(a, b, spec, element), found[number][2], number))
@@ -156,7 +153,19 @@ def align(
         return candidates[0]
     plain, _, passes = descend(_pieces(a, spec), _pieces(b, spec), spec.only(), sweeps, identity(spec))
     candidates.append(_report(a, b, spec, plain, passes, starts))
-    values = [score(apply(*whole, candidate.element)) for candidate in candidates]
+    return _least(candidates, *whole, score)
+
+
+def _check_functions(score: Score | None, executor: Executor | None) -> None:
+    if score is not None and not callable(score):
+        raise TypeError(f"score must be a function of a network's tensors by name, got {shown(score)}")
+    if executor is not None and not callable(getattr(executor, "map", None)):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, got {shown(executor)}")
+
+
+def _least(candidates: list[Alignment], params: Params, spec: SymmetrySpec, score: Score) -> Alignment:
+    """Return the first candidate whose moved network scores least."""
+    values = [score(apply(params, spec, candidate.element)) for candidate in candidates]
     scores = [check_real("score", array_of(v) if isinstance(v, torch.Tensor) else v) for v in values]
     return candidates[scores.index(min(scores))]
 
@@ -215,23 +224,16 @@ def align_activations(
     array([1, 0])
     """
     check_pair(a, b, spec)
-    a, b, spec = _floating(a, spec), _floating(b, spec), _floating_spec(a, spec)
+    a, b, spec = _floating(a, b, spec)
     left, right = outputs_of("outputs_a", outputs_a, spec), outputs_of("outputs_b", outputs_b, spec)
     return _report(a, b, spec, element_of(left, right, spec), 1, 0)
 
 
-def _floating(params: Params, spec: SymmetrySpec) -> Params:
-    """Return the tensors that distances are measured over: not counters and masks, which lie beside the weights."""
-    return {name: params[name] for name in spec.shapes if params[name].is_floating_point()}
-
-
-def _floating_spec(params: Params, spec: SymmetrySpec) -> SymmetrySpec:
-    shapes = {name: spec.shapes[name] for name in _floating(params, spec)}
-    return replace(spec, shapes=shapes, cells=tuple(cell for cell in spec.cells if cell.tensor in shapes))
-
-
-def _eps(params: Params) -> float:
-    return max((torch.finfo(tensor.dtype).eps for tensor in params.values()), default=0.0)
+def _floating(a: Params, b: Params, spec: SymmetrySpec) -> tuple[Params, Params, SymmetrySpec]:
+    """Return what distances are measured over: not counters and masks, which lie beside the weights."""
+    shapes = {name: shape for name, shape in spec.shapes.items() if a[name].is_floating_point()}
+    a, b = ({name: params[name] for name in shapes} for params in (a, b))
+    return a, b, replace(spec, shapes=shapes, cells=tuple(cell for cell in spec.cells if cell.tensor in shapes))
 
 
 def _double(params: Params, spec: SymmetrySpec) -> dict[str, FloatArray]:
