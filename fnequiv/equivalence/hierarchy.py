@@ -7,8 +7,9 @@ added up. What lies within a cluster is matched for every pair (i, j) of its uni
 value of that is added to G[i, j]: so the groups are assigned by all that moves with them.
 
 Two blocks of one hierarchy may meet in a diagonal cell, as the channels before and behind a grouped convolution. Its
-gain is a product of both moves: whichever is matched second takes the first as found, and signs likewise. Any other
-tensor that two of them share counts as if all but one block stayed. So a step is exact but for such tensors.
+gain is a product of both moves: whichever is matched second takes the first as found. Within a cluster it is a product
+of two signs, and the best of all signs are found where these couplings form a tree. Any other tensor that two blocks
+share counts as if all but one stayed. So a step is exact but for such tensors.
 
 Source: Ainsworth et al. (2023), Algorithm 1, for the wreath products of nested blocks. Chapter: "Telling networks
 apart".
@@ -26,6 +27,7 @@ from scipy.optimize import linear_sum_assignment
 from ..symmetry import Axis, Block, SymmetrySpec
 from .axes import FloatArray, flips, owners_of, rows
 from .elements import GroupElement, Move
+from .signing import best_signs
 
 IntArray = npt.NDArray[np.int64]
 Arrays = Mapping[str, FloatArray]
@@ -189,7 +191,8 @@ class Step:
     ) -> tuple[FloatArray, dict[str, FloatArray]]:
         """Return the gains of all pairs of units, summed over the blocks of the cluster, and the best signs."""
         values = np.zeros((len(ours), len(theirs)))
-        signs: dict[str, FloatArray] = {}
+        bound: dict[str, FloatArray] = {}
+        coupled: dict[str, dict[str, FloatArray]] = {}
         for block in cluster.blocks:
             parts = {True: np.zeros_like(values), False: np.zeros_like(values)}
             for flip in parts:
@@ -197,12 +200,18 @@ class Step:
                     parts[flip] += self._gains[block.name, flip][np.ix_(ours, theirs)]
                 if (block.name, flip) in extra:
                     parts[flip] += extra[block.name, flip]
-            for each in (each for each in self._tied[block.name] if each.other in signs):
+            values += parts[False]
+            bound[block.name], coupled[block.name] = parts[True], {}
+            for each in (each for each in self._tied[block.name] if each.other in bound):
                 gains = each.b[ours].reshape(len(ours), -1) @ each.a[theirs].reshape(len(theirs), -1).T
-                parts[each.own_flips] += gains * signs[each.other] if each.other_flips else gains
-            signs[block.name] = np.where(parts[True] < 0, -1.0, 1.0)
-            values += parts[False] + np.abs(parts[True])
-        return values, signs
+                if each.own_flips and each.other_flips:
+                    coupled[block.name][each.other] = coupled[block.name].get(each.other, 0.0) + gains
+                elif each.own_flips or each.other_flips:
+                    bound[block.name if each.own_flips else each.other] += gains
+                else:
+                    values += gains
+        gained, signs = best_signs(bound, coupled)
+        return values + gained, signs
 
     def _within(self, cluster: Cluster, i: int, j: int, own: Signs, found: _Found | None) -> float:
         """Match what lies within unit i of b and unit j of a, and return the value of that."""
