@@ -246,8 +246,9 @@ def test_what_the_theme_writes_is_mended_and_nothing_else():
         '<details><summary><span class="toctree-toggle" role="presentation">'
         '<div class="pst-scrollable-table-container"><table class="table">'
         '<code><span class="pre">fnequiv/complexity/norms.py</span></code> <span class="pre">math.log</span>'
-        '<div class="output stream"><div class="highlight"><pre><span></span>a &lt; b\nc\n</pre></div></div>'
-        '<div class="highlight"><pre>code</pre></div>'
+        '<div class="output stream"><div class="highlight"><pre><span></span>a   &lt; b\nc   d\n</pre></div></div>'
+        '<div class="output stream"><div class="highlight"><pre>two words, and three\n</pre></div></div>'
+        '<div class="highlight"><pre>code   code\ncode   code</pre></div>'
     )
     assert mended(written) == (
         "<summary>"
@@ -257,7 +258,8 @@ def test_what_the_theme_writes_is_mended_and_nothing_else():
         '<div class="pst-scrollable-table-container" tabindex="0"><table class="table">'
         '<code><span class="pre">fnequiv/<wbr>complexity/<wbr>norms.<wbr>py</span></code> '
         '<span class="pre">math.log</span><div class="output stream"><div class="highlight">'
-        '<pre style="--columns: 5"><span></span>a &lt; b\nc\n</pre></div></div>'
-        '<div class="highlight"><pre>code</pre></div>'
+        '<pre style="--columns: 7"><span></span>a   &lt; b\nc   d\n</pre></div></div>'
+        '<div class="output stream"><div class="highlight"><pre>two words, and three\n</pre></div></div>'
+        '<div class="highlight"><pre>code   code\ncode   code</pre></div>'
     )
     assert mended(mended(written)) == mended(written)

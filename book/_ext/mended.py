@@ -19,8 +19,10 @@ def breakable(name: re.Match[str]) -> str:
 
 
 def measured(listing: re.Match[str]) -> str:
-    """Write the length of a listing's longest line into its tag, for pages.css."""
+    """Write the length of a listing's longest line into its tag, for pages.css, if its words stand in columns."""
     lines = html.unescape(re.sub(r"<[^>]*>", "", listing[2])).split("\n")
+    if sum(re.search(r"\S {2,}\S", line) is not None for line in lines) < 2:
+        return listing[0]
     return f'{listing[1]} style="--columns: {max(map(len, lines))}">{listing[2]}'
 
 
