@@ -425,6 +425,20 @@ def test_a_step_is_the_best_of_all_elements_where_couplings_form_a_tree(spec):
         assert distance(found) == pytest.approx(min(distance(each) for each in group), rel=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_units_that_only_what_they_feed_tells_apart_are_matched_in_the_same_step(seed):
+    """The channels before a grouped convolution have nothing to say for themselves: those behind it name them."""
+    spec, generator = grouped(groups=3, before=4, after=4, outer=8), np.random.default_rng(seed)
+    b = normal(spec, generator)
+    planted = sample(spec, generator)
+    a = apply(b, spec, invert(planted)) | {"first": 0.01 * normal(spec, generator)["first"]}
+    step = Step(spec, clusters(spec)[0])
+    step.read(*({n: t.numpy() for n, t in unfold(theta, spec).items()} for theta in (a, b)), None)
+    found = step.element()
+    for name, move in planted.moves.items():
+        assert np.array_equal(found[name].permutation, move.permutation)
+
+
 def test_align_of_copies_is_exact(larger):
     generator = np.random.default_rng(0)
     theta = normal(larger, generator)
