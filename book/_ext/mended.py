@@ -36,6 +36,8 @@ RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r'<summary>(?=<span class="toctree-toggle")'), '<summary aria-label="Pages of this part">'),
     # A table that scrolls sideways on a phone has to be reached by keyboard, too.
     (re.compile(r'(<div class="pst-scrollable-table-container")>'), r'\1 tabindex="0">'),
+    # Three long words stand over narrow columns: they may be hyphenated.
+    (re.compile(r"(<th\b[^>]*><p>(?:[^<]* )?(?:permu(?=tation)|acti(?=vation)|sym(?=metry)))"), r"\1&shy;"),
     # Long names, and what cells print, are as wide as they are; on a phone they have to fit.
     (re.compile(r'(?<=<span class="pre">)[^<]{12,}(?=</span>)'), breakable),
     (re.compile(r'(<div class="output [^>]*><div class="highlight"><pre)>(.*?)(?=</pre>)', re.DOTALL), measured),
