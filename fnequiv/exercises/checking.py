@@ -12,6 +12,7 @@ from typing import Any
 
 from ..validation import shown
 from . import (
+    convolutional,
     covering_numbers,
     estimation,
     exact_counting,
@@ -31,6 +32,7 @@ ROOMS = (
     telling_apart,
     covering_numbers,
     how_tight,
+    convolutional,
     estimation,
     optimisation,
     exact_counting,
