@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from ..validation import check_finite, check_positive, check_real, shown
+from ..validation import check_finite, check_numeric, check_positive, check_real, shown
 
 Array = npt.NDArray[np.float64]
 LogCover = Callable[[Array], npt.ArrayLike]
@@ -76,7 +76,7 @@ def nats_at(log_cover: LogCover, radii: Array) -> Array:
     if not callable(log_cover):
         raise TypeError(f"log_cover must be a function of eps that returns nats, got {shown(log_cover)}")
     try:
-        nats = np.asarray(log_cover(radii), dtype=np.float64)
+        nats = check_numeric("its values", log_cover(radii))
     except (TypeError, ValueError) as error:
         raise type(error)(f"log_cover failed for an array of radii: {error}") from error
     if nats.shape != radii.shape:

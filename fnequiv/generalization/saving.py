@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..validation import shown
-from .radius import LogCover
+from .radius import LogCover, nats_at
 from .uniform import sample_size, uniform_bound
 
 
@@ -85,16 +87,23 @@ def savings(
     permutation 222 10.6 12680 589
     scaled 159 73.1 9157 4112
     """
-    if not isinstance(log_covers, Mapping) or not log_covers:
-        raise TypeError(f"log_covers must map at least one name to a log cover, got {shown(log_covers)}")
+    if not isinstance(log_covers, Mapping):
+        raise TypeError(f"log_covers must map names to log covers, got {shown(log_covers)}")
+    if not log_covers:
+        raise ValueError("log_covers must map at least one name to a log cover, got none")
     options = {"loss_range": loss_range, "lipschitz": lipschitz, "eta": eta}
-    found = {name: uniform_bound(cover, n, **options) for name, cover in log_covers.items()}
-    sizes = {name: sample_size(cover, target, **options) for name, cover in log_covers.items()}
+    found, sizes = {}, {}
+    for name, cover in log_covers.items():
+        try:
+            found[name] = uniform_bound(cover, n, **options)
+            sizes[name] = sample_size(cover, target, **options)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{error} (log cover {shown(name)})") from error
     first = next(iter(log_covers))
     radius = found[first].eps
     if not isinstance(radius, float):
         raise ValueError(f"n must be one number, got {shown(n)}: call savings once a number")
-    nats = {name: float(cover(radius)) for name, cover in log_covers.items()}  # type: ignore[arg-type]
+    nats = {name: float(nats_at(cover, np.array([radius]))[0]) for name, cover in log_covers.items()}
     return tuple(
         Saving(
             name,

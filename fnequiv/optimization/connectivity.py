@@ -41,6 +41,8 @@ Loss = Callable[[dict[str, torch.Tensor]], torch.Tensor]
 class Profile:
     """The losses on a line: ``shares`` t [points] from 0 to 1, and ``losses`` 𝓛(θ_t) [points], both float64.
 
+    Made by :func:`profile`, which checks them.
+
     Examples
     --------
     >>> found = Profile(np.array([0.0, 0.5, 1.0]), np.array([1.0, 5.0, 3.0]))
@@ -81,7 +83,7 @@ def line(a: Params, b: Params, points: int = 25) -> dict[str, torch.Tensor]:
     TypeError
         If a network maps no names to dense tensors, or dtypes or devices differ.
     ValueError
-        If names or shapes differ, an entry is not finite, or ``points`` < 2.
+        If there are no tensors, names or shapes differ, an entry is not finite, or ``points`` < 2.
 
     Examples
     --------
@@ -90,6 +92,8 @@ def line(a: Params, b: Params, points: int = 25) -> dict[str, torch.Tensor]:
     """
     check_integer("points", points, minimum=2)
     check_pair(a, b, SymmetrySpec((), shapes_of(a)))
+    if not a:
+        raise ValueError("a and b must hold at least one tensor each, got none")
     shares = torch.linspace(0, 1, points, dtype=torch.float64)
     return {name: _between(a[name], b[name], shares) for name in a}
 
@@ -118,7 +122,8 @@ def profile(
     TypeError
         If ``loss`` is no function or returns no floating tensor, or as :func:`line`.
     ValueError
-        If ``loss`` returns more than one number, NaN or an infinity, or as :func:`line`.
+        If ``loss`` returns more than one number, NaN or an infinity, or does not run under ``vmap`` though ``batched``,
+        or as :func:`line`.
 
     Examples
     --------
@@ -133,7 +138,7 @@ def profile(
     stacked = line(a, b, points)
     with torch.no_grad():
         if batched:
-            values = torch.func.vmap(_one_number(loss), chunk_size=size)(stacked)
+            values = _at_once(loss, stacked, size)
         else:
             networks = ({name: tensor[at] for name, tensor in stacked.items()} for at in range(points))
             values = torch.stack([_one_number(loss)(network) for network in networks])
@@ -211,6 +216,15 @@ def _between(a: torch.Tensor, b: torch.Tensor, shares: torch.Tensor) -> torch.Te
         late = shares.to(a.dtype)
         return (1 - late) * a[None] + late * b[None]  # lerp's b - a could overflow
     return torch.where(shares <= 0.5, a[None], b[None])
+
+
+def _at_once(loss: Loss, stacked: dict[str, torch.Tensor], size: int | None) -> torch.Tensor:
+    try:
+        return torch.func.vmap(_one_number(loss), chunk_size=size)(stacked)
+    except RuntimeError as error:
+        if "vmap" not in str(error):  # the loss's own
+            raise
+        raise ValueError(f"loss must run under torch.func.vmap, or pass batched=False; it said: {error}") from error
 
 
 def _one_number(loss: Loss) -> Loss:

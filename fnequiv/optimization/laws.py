@@ -2,7 +2,8 @@ r"""The laws that single parameters are drawn from: uniform, normal, truncated n
 
 Notation. π is the density of a law, all symmetric about 0. The *interval* of centre x and half-length r is the open
 (x - r, x + r). Every law knows ln P(interval), ln π relative to a law to draw from (for importance sampling), its
-quantiles and its entropy, in nats and without overflow: 10⁻³⁰⁰ and less are ordinary numbers here.
+quantiles and its entropy, in nats and without overflow: 10⁻³⁰⁰ and less are ordinary numbers here. These methods are
+what the other rooms evaluate: they check nothing, and take centres as arrays, r > 0, and u in (0, 1).
 
 **Normal intervals.** With m = |x|/s and k = r/s,
 

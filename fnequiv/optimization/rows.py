@@ -196,8 +196,8 @@ def delta_max(params: Params, other: Params) -> float:
     >>> delta_max({"0.weight": torch.tensor([[1.0, 2.0]])}, {"0.weight": torch.tensor([[1.5, 4.0]])})
     2.0
     """
-    shapes = [{name: tuple(tensor.shape) for name, tensor in one.items()} for one in (params, other)]
     first, second = read(params), read(other)
+    shapes = [{name: tuple(tensor.shape) for name, tensor in one.items()} for one in (params, other)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"both networks must have tensors of one name and shape, got {shapes[0]} and {shapes[1]}")
     pairs = zip(first.tensors, second.tensors, strict=True)

@@ -84,7 +84,7 @@ def monte_carlo(
     """
     network, _, edge = check_cubes(params, delta)
     drawn, n, level = check_sampling(scheme, rng, n, confidence)
-    if method not in ("exact", "wilson"):
+    if not isinstance(method, str) or method not in ("exact", "wilson"):
         raise ValueError(f"method must be 'exact' or 'wilson', got {shown(method)}")
     cubes, laws = union(network, edge / 2), laws_of(network, drawn)
     hits = 0

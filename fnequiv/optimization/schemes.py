@@ -39,7 +39,7 @@ import numpy as np
 import torch
 
 from ..equivalence.parameters import DTYPES
-from ..validation import check_bool, check_widths, shown
+from ..validation import check_bool, check_integer, check_widths, shown
 from .laws import CUT, KEPT, Array, Law, Normal, TruncatedNormal, Uniform, Zero
 
 __all__ = ["LawOfFans", "Scheme", "draw", "get", "names"]
@@ -61,14 +61,26 @@ class Scheme:
     weight: LawOfFans
     bias: LawOfFans
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not callable(self.weight) or not callable(self.bias):
+            raise TypeError(f"a scheme must have a name and two functions of fan-in and fan-out, got {shown(self)}")
+
     def laws(self, fan_in: int, fan_out: int) -> tuple[Law, Law]:
         """Return the laws of the weights and of the biases of a layer.
 
         Raises
         ------
         TypeError
-            If one that the scheme gives is no law.
+            If one that the scheme gives is no law, or a fan no integer.
+        ValueError
+            If a fan is below 1.
+
+        Examples
+        --------
+        >>> get("lecun_normal").laws(4, 9)
+        (Normal(std=0.5), Zero())
         """
+        fan_in, fan_out = check_integer("fan_in", fan_in), check_integer("fan_out", fan_out)
         found = self.weight(fan_in, fan_out), self.bias(fan_in, fan_out)
         for law in found:
             if not isinstance(law, Law):
@@ -194,7 +206,7 @@ def draw(
     widths, scheme = check_widths(widths), get(scheme)
     check_rng(rng)
     check_bool("bias", bias)
-    if dtype not in DTYPES:
+    if not isinstance(dtype, torch.dtype) or dtype not in DTYPES:
         raise TypeError(f"dtype must be one of {DTYPES}, got {shown(dtype)}")
     params = {}
     for index, (fan_in, fan_out) in enumerate(pairwise(widths)):

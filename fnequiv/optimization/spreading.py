@@ -8,17 +8,19 @@ worker sends is run. Chapter: "Optimisation".
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Hashable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from collections.abc import Callable, Generator, Hashable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from ..validation import shown
 from .members import train
 from .recipes import Recipe
 from .results import SweepError, to_bytes
 from .tasks import Task
 
 Key = TypeVar("Key", bound=Hashable)
+Result = TypeVar("Result")
 _OUTSTANDING = 128  # chunks that an executor holds at a time
 
 
@@ -59,6 +61,8 @@ def spread(
     ------
     SweepError
         If a chunk raised or a worker died, after all others that had begun have come back.
+    TypeError
+        If ``executor.submit`` returns no ``concurrent.futures.Future``.
 
     Examples
     --------
@@ -72,16 +76,16 @@ def spread(
         for job in jobs:
             yield job, _work(job, recipe)
         return
-    waiting = iter(jobs)
+    waiting, unfinished = iter(jobs), len(jobs)
     running: dict[Future[bytes], Job[Key]] = {}
-    failed: SweepError | None = None
+    failed: tuple[Job[Key], Exception] | None = None
     try:
         while True:
             while failed is None and len(running) < _OUTSTANDING and (following := next(waiting, None)):
                 try:
-                    running[executor.submit(_work, following, recipe)] = following
+                    running[submitted(executor, _work, following, recipe)] = following
                 except Exception as error:  # a pool that has broken or is shut down takes nothing more
-                    failed = _failure(following, error)
+                    failed = following, error
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -91,14 +95,52 @@ def spread(
                 try:
                     content = future.result()
                 except Exception as error:  # concurrent.futures.CancelledError is one
-                    failed = failed or _failure(job, error)
+                    failed = failed or (job, error)
                     _cancel(running)
                     continue
+                unfinished -= 1
                 yield job, content
     finally:
         _cancel(running)
     if failed is not None:
-        raise failed
+        raise _failure(*failed, unfinished)
+
+
+def check_executor(executor: object) -> None:
+    """Raise unless ``executor`` is None or an instance of something like ``concurrent.futures.Executor``.
+
+    Raises
+    ------
+    TypeError
+        If it is a class, or has no ``submit``.
+
+    Examples
+    --------
+    >>> check_executor(None)
+    """
+    if executor is not None and (isinstance(executor, type) or not callable(getattr(executor, "submit", None))):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, got {shown(executor)}: pass an instance")
+
+
+def submitted(executor: Executor, work: Callable[..., Result], *arguments: object) -> Future[Result]:
+    """Return the future of a call.
+
+    Raises
+    ------
+    TypeError
+        If ``submit`` returns something else.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor(1) as executor:
+    ...     submitted(executor, pow, 2, 5).result()
+    32
+    """
+    future = executor.submit(work, *arguments)
+    if not isinstance(future, Future):
+        raise TypeError(f"executor.submit must return a concurrent.futures.Future, got {shown(future)}")
+    return future
 
 
 def _work(job: Job[Key], recipe: Recipe) -> bytes:
@@ -108,11 +150,13 @@ def _work(job: Job[Key], recipe: Recipe) -> bytes:
         raise SweepError(f"{job} ended with {type(error).__name__}: {error}") from error
 
 
-def _failure(job: Job[Key], error: BaseException) -> SweepError:
-    if isinstance(error, SweepError):
+def _failure(job: Job[Key], error: Exception, unfinished: int) -> Exception:
+    if isinstance(error, (SweepError, TypeError)):
         return error
+    broken = isinstance(error, BrokenExecutor)  # all chunks that it had end with one error, and which was it?
+    what = f"the executor broke, chunks unfinished: {unfinished}" if broken else f"{job} was not finished"
     failed = SweepError(
-        f"{job} was not finished, {type(error).__name__}: {error}; what was finished is kept, and the same call with a "
+        f"{what}, {type(error).__name__}: {error}; what was finished is kept, and the same call with a "
         "checkpoint and a new executor goes on from there"
     )
     failed.__cause__ = error

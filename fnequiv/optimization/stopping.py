@@ -68,8 +68,8 @@ class Until:
             check_real("loss", self.loss)
         if self.gradient is not None:
             check_positive("gradient", check_real("gradient", self.gradient))
-        if self.patience is not None:
-            check_integer("patience", self.patience)
+        if self.patience is not None and check_integer("patience", self.patience) >= 2**63:
+            raise ValueError(f"patience must be below 2**63, got {shown(self.patience)}: leave it out for none")
         check_integer("every", self.every)
         if check_real("margin", self.margin) < 0:
             raise ValueError(f"margin must be >= 0, got {self.margin!r}")

@@ -27,7 +27,7 @@ from .fingerprints import fingerprint
 from .optimisers import SGD, Adam, Optimiser
 from .recipes import Keep, Recipe
 from .results import Ledger, Sweep, SweepError, from_bytes
-from .spreading import Job, spread
+from .spreading import Job, check_executor, spread
 from .stopping import Until
 from .tasks import Perceptron, Task, check_task
 
@@ -175,11 +175,10 @@ def _run(
     """Bring every task to its end, from the checkpoints and by training."""
     check_integer("chunk", chunk)
     check_bool("progress", progress)
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise TypeError(f"executor must be a concurrent.futures.Executor, got {shown(executor)}")
+    check_executor(executor)
     wanted = _seeds(seeds)
     for task in tasks.values():
-        check_task(task, wanted[0])
+        check_task(task, wanted[0], recipe.until.data)
         _check_batch(recipe.batch, task)
     stores = {
         key: Checkpoint(folder, fingerprint(tasks[key], recipe))

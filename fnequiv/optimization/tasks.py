@@ -62,7 +62,8 @@ class Perceptron:
     TypeError
         If inputs or targets are no tensors, or of a dtype that does not fit.
     ValueError
-        If shapes do not fit the widths, a class is outside its range, a number is not finite, or σ is unknown.
+        If a tensor is sparse or has no entries, shapes do not fit the widths, a class is outside its range, a number is
+        not finite, or σ is unknown.
 
     Examples
     --------
@@ -83,6 +84,8 @@ class Perceptron:
         for name, tensor in (("inputs", self.inputs), ("targets", self.targets)):
             if not isinstance(tensor, torch.Tensor):
                 raise TypeError(f"{name} must be a torch.Tensor, got {shown(tensor)}")
+            if tensor.is_meta or tensor.layout != torch.strided:
+                raise ValueError(f"{name} must be a dense tensor with entries, got {tensor.layout} on {tensor.device}")
         if not self.inputs.is_floating_point() or self.targets.dtype not in (torch.int64, self.inputs.dtype):
             raise TypeError(
                 "inputs must be floating, and targets class numbers (torch.int64) or of the inputs' dtype, got "
@@ -123,15 +126,18 @@ class Perceptron:
         return (outputs.logsumexp(-1) - outputs.gather(-1, targets[:, None]).squeeze(-1)).mean()
 
 
-def check_task(task: Task, seed: int) -> None:
+def check_task(task: Task, seed: int, held_out: tuple[torch.Tensor, ...] | None = None) -> None:
     """Raise unless ``task`` is one: its parts are there, its data fit together, and one member has a gradient.
+
+    Members can be judged on data that are held out, too, if there are any.
 
     Raises
     ------
     TypeError
         If it is no frozen dataclass, a part is missing or of another type, or parameters are not of one floating dtype.
     ValueError
-        If the data have different numbers of rows, or the loss is no scalar that depends on the parameters.
+        If the data have different numbers of rows, the loss is no scalar that depends on the parameters, or held-out
+        data are not finite or not in the form of the task's own.
 
     Examples
     --------
@@ -143,9 +149,7 @@ def check_task(task: Task, seed: int) -> None:
     data = getattr(task, "data", None)
     if not isinstance(data, tuple) or not all(isinstance(tensor, torch.Tensor) and tensor.ndim for tensor in data):
         raise TypeError(f"task.data must be a tuple of tensors, one example a row, got {shown(data)}")
-    rows = {len(tensor) for tensor in data}
-    if len(rows) > 1 or 0 in rows:
-        raise ValueError(f"the tensors of task.data must have one number of rows >= 1, got {sorted(rows)}")
+    _check_rows("task.data", data)
     params = task.init(torch.Generator().manual_seed(seed))
     if not isinstance(params, Mapping) or not params or not all(isinstance(p, torch.Tensor) for p in params.values()):
         raise TypeError(f"task.init must return tensors by name, got {shown(params)}")
@@ -156,3 +160,24 @@ def check_task(task: Task, seed: int) -> None:
     loss = task.loss(leaves, tuple(data))
     if not isinstance(loss, torch.Tensor) or loss.ndim or not loss.requires_grad:
         raise ValueError(f"task.loss must return a scalar tensor that depends on the parameters, got {shown(loss)}")
+    if held_out is not None:
+        _check_held_out(task, params, held_out)
+
+
+def _check_held_out(task: Task, params: Params, held_out: tuple[torch.Tensor, ...]) -> None:
+    if len(held_out) != len(task.data):
+        raise ValueError(f"until.data must hold {len(task.data)} tensors, as task.data does, got {len(held_out)}")
+    _check_rows("until.data", held_out)
+    if not all(tensor.isfinite().all() for tensor in held_out):
+        raise ValueError("until.data must be finite: every member would be taken for diverged")
+    try:
+        with torch.no_grad():
+            task.loss(params, held_out)
+    except Exception as error:  # whatever the task's own loss makes of a wrong shape or dtype
+        raise ValueError(f"until.data must fit task.loss as task.data does, and it raised {error}") from error
+
+
+def _check_rows(name: str, data: tuple[torch.Tensor, ...]) -> None:
+    rows = {len(tensor) if tensor.ndim else 0 for tensor in data}
+    if len(rows) > 1 or 0 in rows:
+        raise ValueError(f"the tensors of {name} must have one number of rows >= 1, got {sorted(rows)}")

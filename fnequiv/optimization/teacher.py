@@ -22,8 +22,8 @@ n = k + 1 it is far smaller. Chapter: "Optimisation".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
 
@@ -37,6 +37,7 @@ from .descent import descend
 from .population import Array, hessian, population_loss
 from .sampling import Share
 from .schemes import Scheme, check_rng, get, uniform
+from .spreading import check_executor, submitted
 
 __all__ = ["STATUSES", "Runs", "draw_starts", "orthonormal_teacher", "train"]
 
@@ -87,7 +88,7 @@ class Runs:
         >>> found.hits, round(found.low, 3), found.high
         (50, 0.929, 1.0)
         """
-        if status not in STATUSES:
+        if not isinstance(status, str) or status not in STATUSES:
             raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {shown(status)}")
         if not 0 < check_real("confidence", confidence) < 1:
             raise ValueError(f"confidence must be in (0, 1), got {confidence}: 0.95 covers the truth 95 times in 100")
@@ -167,6 +168,8 @@ def train(
         If an argument is of the wrong type.
     ValueError
         If shapes do not fit, an entry is not finite, or ``tolerance`` or ``max_steps`` is not positive.
+    RuntimeError
+        If the executor is shut down, or breaks.
 
     Examples
     --------
@@ -182,12 +185,11 @@ def train(
         )
     check_positive("tolerance", check_real("tolerance", tolerance))
     check_bool("progress", progress)
-    if executor is not None and not callable(getattr(executor, "map", None)):
-        raise TypeError(f"executor must be a concurrent.futures.Executor, got {shown(executor)}")
+    check_executor(executor)
     run = partial(_run, teacher=teacher, tolerance=tolerance, max_steps=check_integer("max_steps", max_steps))
     found = []
     with tqdm(total=len(starts), desc="runs", disable=not progress) as bar:
-        for part in (executor.map if executor else map)(run, _chunks(starts)):
+        for part in _spread(run, list(_chunks(starts)), executor):
             found.append(part)
             bar.update(len(part.loss))
     fields = ("weights", "loss", "gradient_norm", "steps", "least_curvature", "status")
@@ -196,6 +198,26 @@ def train(
 
 def _chunks(starts: Array) -> Iterator[Array]:
     return (starts[first : first + _CHUNK] for first in range(0, len(starts), _CHUNK))
+
+
+def _spread(run: Callable[[Array], Runs], chunks: list[Array], executor: Executor | None) -> Iterator[Runs]:
+    """Return the runs of every chunk, in order."""
+    if executor is None:
+        yield from map(run, chunks)
+        return
+    futures: list[Future[Runs]] = []
+    try:
+        futures += [submitted(executor, run, chunk) for chunk in chunks]
+        for future in futures:
+            yield future.result()
+    except RuntimeError as error:  # it has been shut down, or a worker died: BrokenExecutor is one, too
+        raise RuntimeError(
+            f"the executor took or finished not all runs, {type(error).__name__}: {error}; the same call with a new "
+            "one gives the same runs to the bit"
+        ) from error
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def _run(starts: Array, teacher: Array, tolerance: float, max_steps: int) -> Runs:

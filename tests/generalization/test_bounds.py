@@ -154,6 +154,11 @@ def test_what_a_symmetry_saves_is_what_its_cover_saves():
     assert 0 < rows[1].saved_nats <= math.lgamma(17) + 1e-9
 
 
+def test_a_cover_may_want_an_array_of_radii():
+    rows = savings({"first": smooth, "second": lambda eps: smooth(eps)[np.arange(len(eps))] / 2}, 10**4, 0.2)
+    assert rows[1].nats == pytest.approx(rows[0].nats / 2)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -174,7 +179,10 @@ def test_what_a_symmetry_saves_is_what_its_cover_saves():
         (lambda: least_squares_bound(smooth, 10, approximation=-1), ValueError, "approximation must be >= 0"),
         (lambda: schmidt_hieber_bound(smooth, 10, bound=0.5), ValueError, "bound must be >= 1"),
         (lambda: schmidt_hieber_bound(smooth, 10, kappa=2), ValueError, "kappa must lie in (0, 1]"),
-        (lambda: savings({}, 10, 0.1), TypeError, "log_covers must map"),
+        (lambda: uniform_bound(lambda eps: eps + 1j, 10), TypeError, "its values must be a real number or an array"),
+        (lambda: savings({}, 10, 0.1), ValueError, "log_covers must map at least one name"),
+        (lambda: savings([smooth], 10, 0.1), TypeError, "log_covers must map names"),
+        (lambda: savings({"a": smooth, "b": endless}, 10, 0.1), ValueError, "ask for less (log cover 'b')"),
         (lambda: savings({"none": smooth}, [10, 20], 0.1), ValueError, "n must be one number"),
     ],
 )

@@ -158,14 +158,19 @@ def test_a_loss_that_cannot_be_batched_may_be_called_point_by_point(refuses):
     def branching(params):
         return cross_entropy(params) if params["0.bias"][0].item() < 10 else params["0.bias"].sum()
 
-    with pytest.raises(RuntimeError, match="vmap"):
-        profile(a, b, branching)
+    refuses(lambda: profile(a, b, branching), ValueError, "pass batched=False; it said: vmap: It looks like")
+    noisy = profile(a, b, lambda params: cross_entropy(params) + 0 * torch.rand(()), batched=False)
+    refuses(lambda: profile(a, b, lambda params: torch.rand(())), ValueError, "pass batched=False")
+    np.testing.assert_allclose(noisy.losses, profile(a, b, cross_entropy).losses)
+    with pytest.raises(RuntimeError, match="size"):  # an error of the loss's own is its own
+        profile(a, b, lambda params: (params["0.weight"] @ torch.ones(9).double()).sum())
     np.testing.assert_allclose(profile(a, b, branching, batched=False).losses, profile(a, b, cross_entropy).losses)
 
 
 def test_wrong_input_is_named(refuses):
     a, b = network(0), network(1)
     one = {"w": torch.ones(1)}
+    refuses(lambda: line({}, {}, 3), ValueError, "at least one tensor")
     refuses(lambda: line(a, b, 1), ValueError, "points must be >= 2, got 1")
     refuses(lambda: line(a, network(1, (3, 5, 2)), 3), ValueError, "4.bias")
     refuses(lambda: line(one, {"w": torch.ones(2)}, 3), ValueError, "'w'")

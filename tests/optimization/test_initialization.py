@@ -225,6 +225,7 @@ def test_wrong_input_is_named(refuses):
     refuses(lambda: call(slopes, "pytorch"), ValueError, "is the slope of a PReLU")
     broken = params | {"0.weight": params["0.weight"] * math.nan}
     refuses(lambda: delta_min(broken), ValueError, "0.weight must be finite, got nan")
+    refuses(lambda: delta_max(None, params), TypeError, "params must map names to tensors")
     refuses(lambda: delta_max(params, linear), ValueError, "both networks must have tensors of one name and shape")
     refuses(lambda: effective_log_volume((2, 3, 1), "pytorch", bias=0), TypeError, "bias must be True or False")
     refuses(lambda: call({name: tensor.cfloat() for name, tensor in params.items()}, "pytorch"), TypeError, "be real")

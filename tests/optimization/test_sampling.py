@@ -251,6 +251,7 @@ def test_wrong_input_is_named(estimate, refuses):
 
 def test_wrong_options_are_named(refuses):
     params, rng = draw((2, 3, 1), "pytorch", np.random.default_rng(0)), np.random.default_rng(0)
+    refuses(lambda: monte_carlo(params, "pytorch", 9, rng, method=np.array([])), ValueError, "method must be")
     refuses(lambda: monte_carlo(params, "pytorch", 9, rng, method="wald"), ValueError, "method must be 'exact' or")
     refuses(
         lambda: estimate_rare(params, "pytorch", 9, rng, widening=-1), ValueError, "widening must be >= 0, got -1.0"

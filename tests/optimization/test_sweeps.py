@@ -2,6 +2,7 @@
 
 import math
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -259,6 +260,14 @@ def test_a_bar_is_shown_on_demand(capfd):
     assert capfd.readouterr().err == ""
 
 
+class Numbers:
+    """No executor."""
+
+    def submit(self, *_):
+        return 4
+
+
+NAN = torch.full((1, 3), math.nan, dtype=torch.float64)
 GOOD = classes()
 BAD = [
     ({"seeds": 0}, ValueError, "seeds must be >= 1, got 0"),
@@ -281,6 +290,13 @@ BAD = [
     *(({"until": wrong}, TypeError, "until must be Until(...)") for wrong in (0, {}, [], np.ones(2))),
     ({"keep": np.array([])}, ValueError, "keep must be 'parameters' or 'losses'"),
     ({"executor": 4}, TypeError, "executor must be a concurrent.futures.Executor, got 4"),
+    ({"executor": ThreadPoolExecutor}, TypeError, "executor must be a concurrent.futures.Executor, got <class"),
+    ({"executor": Numbers()}, TypeError, "executor.submit must return a concurrent.futures.Future, got 4"),
+    ({"until": Until(data=())}, ValueError, "until.data must hold 2 tensors, as task.data does, got 0"),
+    ({"until": Until(data=(torch.ones(2, 9).double(), torch.ones(2).long()))}, ValueError, "until.data must fit"),
+    ({"until": Until(data=(torch.ones(2, 3), torch.ones(2).long()))}, ValueError, "until.data must fit"),
+    ({"until": Until(data=(torch.ones(1, 3).double(), torch.ones(2).long()))}, ValueError, "one number of rows >= 1"),
+    ({"until": Until(data=(NAN, torch.ones(1).long()))}, ValueError, "until.data must be finite"),
     ({"progress": 1}, TypeError, "progress must be True or False"),
     ({"checkpoint": 3}, TypeError, "checkpoint must be a folder's path, got 3"),
     ({"task": "digits"}, TypeError, "task must be a frozen dataclass with init, loss and data"),
@@ -323,6 +339,7 @@ def test_what_makes_no_sense_is_refused(refuses, change, error, message):
         (lambda: Until(loss=math.nan), ValueError, "loss must be finite"),
         (lambda: Until(every=0), ValueError, "every must be >= 1"),
         (lambda: Until(patience=0), ValueError, "patience must be >= 1"),
+        (lambda: Until(patience=10**400), ValueError, "patience must be below 2**63"),
         (lambda: Until(margin=-1), ValueError, "margin must be >= 0"),
         (lambda: Until(blowup=1), ValueError, "blowup must be > 1"),
         (lambda: Until(data=torch.ones(2)), TypeError, "data must be a tuple of tensors"),
@@ -334,6 +351,8 @@ def test_what_makes_no_sense_is_refused(refuses, change, error, message):
         (lambda: Perceptron((2, 1), torch.ones(3, 2), torch.tensor([0, 1, 0])), ValueError, "lie in 0 .. 0, got 1"),
         (lambda: Perceptron((2, 1), torch.full((1, 2), math.nan), torch.tensor([0])), ValueError, "must be finite"),
         (lambda: Perceptron((2, 1), [[1.0, 2.0]], torch.tensor([0])), TypeError, "inputs must be a torch.Tensor"),
+        (lambda: Perceptron((2, 1), torch.ones(1, 2, device="meta"), torch.tensor([0])), ValueError, "with entries"),
+        (lambda: Perceptron((2, 1), torch.ones(1, 2).to_sparse(), torch.tensor([0])), ValueError, "be a dense tensor"),
         (lambda: Perceptron((2, 1), torch.ones(1, 2).int(), torch.tensor([0])), TypeError, "inputs must be floating"),
         (lambda: sweep_each({}, 2), TypeError, "tasks must be a mapping"),
         (lambda: sweep_each({"a": GOOD}, 2, optimiser=0), TypeError, "optimiser must be SGD"),

@@ -1,7 +1,8 @@
 """Descent on the population loss: every verdict meets a run that deserves it, and no other."""
 
 import math
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+import os
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import fields
 from multiprocessing import get_context
 
@@ -125,6 +126,17 @@ def test_chunks_and_executors_change_no_bit(monkeypatch):
     np.testing.assert_array_equal(starts, kept)
 
 
+def test_an_executor_that_takes_no_runs_is_named(refuses):
+    starts, target = np.ones((3, 2, 2)), np.eye(2)
+    with ThreadPoolExecutor(1) as closed:
+        pass
+    refuses(lambda: train(starts, target, executor=closed), RuntimeError, "the same call with a new one")
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as broken:
+        with pytest.raises(BrokenExecutor):
+            broken.submit(os._exit, 1).result()
+        refuses(lambda: train(starts, target, executor=broken), RuntimeError, "the same call with a new one")
+
+
 def test_progress_counts_runs(capsys):
     train(draw_starts(3, 2, 2, np.random.default_rng(0)), orthonormal_teacher(2), progress=True)
     assert "3/3" in capsys.readouterr().err
@@ -163,5 +175,7 @@ def test_wrong_input_is_named(refuses, eights):
     refuses(lambda: train(starts, target, max_steps=0), ValueError, "max_steps must be >= 1")
     refuses(lambda: train(starts, target, progress=1), TypeError, "progress must be True or False")
     refuses(lambda: train(starts, target, executor=2), TypeError, "executor must be a concurrent.futures.Executor")
+    refuses(lambda: train(starts, target, executor=ThreadPoolExecutor), TypeError, "pass an instance")
+    refuses(lambda: eights.share(np.array([])), ValueError, "status must be one of")
     refuses(lambda: eights.share("failed"), ValueError, "status must be one of global minimum")
     refuses(lambda: eights.share(confidence=95), ValueError, "confidence must be in (0, 1), got 95")
