@@ -20,6 +20,7 @@ from . import (
     how_tight,
     introduction,
     optimisation,
+    residual,
     telling_apart,
 )
 from .comparing import brief, difference
@@ -33,6 +34,7 @@ ROOMS = (
     covering_numbers,
     how_tight,
     convolutional,
+    residual,
     estimation,
     optimisation,
     exact_counting,
