@@ -36,6 +36,10 @@ RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r'<summary>(?=<span class="toctree-toggle")'), '<summary aria-label="Pages of this part">'),
     # A table that scrolls sideways on a phone has to be reached by keyboard, too.
     (re.compile(r'(<div class="pst-scrollable-table-container")>'), r'\1 tabindex="0">'),
+    # The parameters of a signature are laid out as a list of definitions that define nothing, and the works cited as a
+    # list of other things than items.
+    (re.compile(r'<dl>(?=\s*<dd><em class="sig-param">)'), '<dl role="presentation">'),
+    (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
     # Three long words stand over narrow columns: they may be hyphenated.
     (re.compile(r"(<th\b[^>]*><p>(?:[^<]* )?(?:permu(?=tation)|acti(?=vation)|sym(?=metry)))"), r"\1&shy;"),
     # Long names, and what cells print, are as wide as they are; on a phone they have to fit.

@@ -31,8 +31,12 @@ CHROMIUM_OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-# sphinx-thebe loads a script twice, whatever the configuration says.
-NOISE = "Identifier 'THEBE_JS_URL' has already been declared"
+NOISE = (
+    # sphinx-thebe loads a script twice, whatever the configuration says.
+    "Identifier 'THEBE_JS_URL' has already been declared",
+    # html-manager sometimes tells a picture its new size when a drag has just replaced it; the next one is there.
+    "Cannot read properties of null (reading 'processLuminoMessage')",
+)
 LIVE = "application/vnd.jupyter.widget-view+json"
 # Of the files that pages load these are compressed already; the book's host (GitHub Pages) sends the others with gzip.
 COMPRESSED = {".woff2", ".png", ".gz"}
@@ -161,7 +165,7 @@ class Visit:
     foreign: set[Path] = field(default_factory=set)
 
     def note(self, problem):
-        if NOISE not in problem:
+        if not any(noise in problem for noise in NOISE):
             self.errors.append(problem)
 
     def wide(self):
@@ -235,6 +239,8 @@ def open_page(address, book, browser: Browser):
             lambda line: visit.note(f"{line.text} ({line.location['url']})") if line.type == "error" else None,
         )
         page.goto(address + path)
+        if 'http-equiv="Refresh"' in (book / path).read_text(encoding="utf-8"):
+            page.wait_for_load_state("networkidle")
         if not settle:
             return visit
         try:
