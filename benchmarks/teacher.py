@@ -43,7 +43,8 @@ def row(k: int, n: int, runs: Runs, seconds: float, floor: float) -> str:
     """Return one line of the table."""
     failed = runs.share()
     found = count_solutions(runs.weights)
-    flattest = f"{np.nanmin(runs.least_curvature):.4f}" if failed.hits else "-"
+    curvature = runs.least_curvature[runs.status == "spurious minimum"]  # saddle points have one, too
+    flattest = f"{curvature.min():.4f}" if failed.hits else "-"
     unclear = sum(runs.share(status).hits for status in STATUSES[2:])
     counts = f"{found.parameters:6}{found.orbits:8}{found.functions:11}"
     return (
