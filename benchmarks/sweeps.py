@@ -5,6 +5,9 @@ examples, in float64, and have to end with the same losses to 1e-5. The loop is 
 which takes the same number of steps, and scaled to all of them; it has PyTorch's own threads, as the sweep has, and
 both are timed by turns, the best of several.
 
+* ``chunks``: how many of the members are the same bit by bit if they train in other chunks, and by how much the
+  others differ: the promise is that it is rounding, no more.
+
 * ``memory``: by how much a sweep raises the peak of the process. It follows the chunk, not the number of seeds.
 
 * ``ratio``: members trained per second by the sweep, over those by the loop.
@@ -17,6 +20,7 @@ from __future__ import annotations
 import resource
 import time
 
+import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
@@ -92,6 +96,16 @@ def memory(task: Perceptron, seeds: int, chunk: int) -> str:
     return "memory, one after the other: " + "; ".join(found)
 
 
+def chunks(task: Perceptron, seeds: int, steps: int) -> str:
+    """Return a line: what other chunks change in the losses of members that train 16 examples a step."""
+    whole = swept(task, seeds, steps, 16, seeds)
+    found = []
+    for size in (1, 3, seeds // 2):
+        gap = np.abs(swept(task, seeds, steps, 16, size).loss - whole.loss)
+        found.append(f"{(gap == 0).sum()} of {seeds} equal, gap {gap.max():.1e} with {size} a chunk")
+    return f"chunks, {str(task.inputs.dtype)[6:]}, against {seeds} a chunk: " + "; ".join(found)
+
+
 def main(*, smoke: bool = False) -> None:
     """Print the memory, then the ratio by width, batch and dtype."""
     seeds, steps, rounds, sample = (8, 28, 1, 2) if smoke else (SEEDS, STEPS, 3, 4)
@@ -99,6 +113,8 @@ def main(*, smoke: bool = False) -> None:
     looped(task, 0, 2, 16)
     swept(task, 2, 2, 16)
     print(memory(task, seeds, seeds // 8))
+    for dtype in (torch.float64, torch.float32):
+        print(chunks(digits(33, dtype), 8 if smoke else 16, steps))
     print(
         f"{seeds} seeds, {steps} steps of Adam, {min(CHUNK, seeds)} a chunk, {torch.get_num_threads()} threads; "
         f"the loop on {rounds * sample} seeds, scaled"

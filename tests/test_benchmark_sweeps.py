@@ -18,6 +18,7 @@ def test_the_smoke_sizes_run(capsys):
 
     sweeps.main(smoke=True)
     lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("chunks, float") for line in lines) == 2
     assert [line.split()[:3] for line in lines[-2:]] == [["16", "16", "float64"], ["16", "16", "float32"]]
 
 

@@ -1,7 +1,7 @@
 """How the members of a sweep are trained: optimiser, steps, size of a batch, rules to end on, and what is kept.
 
 Notation. Everything here changes what a member becomes, and is therefore part of a checkpoint's digest; chunks and
-executors are not here, since they change nothing. Chapter: "Optimisation".
+executors are not here, since they change nothing but rounding. Chapter: "Optimisation".
 """
 
 from __future__ import annotations

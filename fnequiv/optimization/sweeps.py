@@ -5,9 +5,10 @@ of its examples. A chunk is a number of members that train together under ``torc
 their last. Chunks know nothing of each other, so any executor may train them anywhere, in any order, and memory follows
 the size of a chunk, not the number of seeds. Chapter: "Optimisation".
 
-Rounding is the one thing that chunks share: a product of matrices may add its terms in another order in a larger
-batch. Members of chunks of other sizes therefore agree to rounding (in float64 to about 1e-12 after hundreds of steps
-of a stable run), not always bit by bit; with the same chunks, on the same machine and threads, they agree bit by bit.
+Rounding is the one thing that chunks share: in a larger batch a product of matrices may add its terms in another order,
+and an entry may be computed by other instructions, alone or in a vector with its neighbours. With the same chunks, on
+the same machine and threads, a member is the same bit by bit. With other chunks it is the same to rounding: in float64
+to about 1e-12 after hundreds of steps of a stable run, in float32 to about 1e-6. ``benchmarks/sweeps.py`` measures it.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def sweep(
     keep
         ``"parameters"``, or ``"losses"`` if the parameters would need too much memory.
     chunk
-        Members that train at once. Larger is faster while they fit the cache, and needs more memory.
+        Members that train at once. Larger is faster while they fit the cache, and needs more memory. Other chunks give
+        the same members to rounding, not always bit by bit.
     checkpoint
         A folder that keeps every finished chunk. The same call resumes from it, with other seeds, chunks or another
         executor, too; a folder of another task, data, recipe or code is refused. Functions that ``task.loss`` calls
@@ -190,11 +192,10 @@ def _run(
         for key, store in stores.items():
             for part in store.finished():
                 bar.update(ledgers[key].add(part))
-        jobs = [
-            Job(key, tasks[key], ledger.missing()[first : first + chunk], stores[key].digest if key in stores else "")
-            for key, ledger in ledgers.items()
-            for first in range(0, len(ledger.missing()), chunk)
-        ]
+        jobs = []
+        for key, ledger in ledgers.items():
+            missing, digest = ledger.missing(), stores[key].digest if key in stores else ""
+            jobs += [Job(key, tasks[key], missing[i : i + chunk], digest) for i in range(0, len(missing), chunk)]
         try:
             with closing(spread(jobs, recipe, executor)) as results:
                 for job, content in results:
