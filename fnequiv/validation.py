@@ -189,6 +189,27 @@ def check_real(name: str, value: npt.ArrayLike) -> float:
     return float(check_finite(name, array))
 
 
+def check_probability(name: str, value: npt.ArrayLike) -> float:
+    """Return ``value``, a probability strictly between 0 and 1, as a ``float``.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is no real number.
+    ValueError
+        If it is an array, NaN, or not inside (0, 1).
+
+    Examples
+    --------
+    >>> check_probability("confidence", 0.95)
+    0.95
+    """
+    number = check_real(name, value)
+    if not 0 < number < 1:
+        raise ValueError(f"{name} must be a probability in (0, 1), got {number}: write 0.95 for 95 %")
+    return number
+
+
 def check_positive(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return ``value`` (a number or an array) as float64, all entries finite and > 0.
 

@@ -16,6 +16,7 @@ from fnequiv.validation import (
     check_integer,
     check_numeric,
     check_positive,
+    check_probability,
     check_real,
     check_widths,
     shown,
@@ -228,3 +229,12 @@ class TestNumbers:
                 found, message = 0.0, str(error)
             assert np.asarray(found).dtype == np.float64
             assert message.startswith("x must ")
+
+
+def test_a_probability_is_strictly_between_zero_and_one(refuses):
+    assert [check_probability("p", value) for value in (5e-324, 0.5, np.float32(0.25))] == [5e-324, 0.5, 0.25]
+    for value in (0, 1, -0.1, 95):
+        refuses(lambda value=value: check_probability("p", value), ValueError, "p must be a probability in (0, 1), got")
+    refuses(lambda: check_probability("p", float("nan")), ValueError, "p must be finite")
+    refuses(lambda: check_probability("p", "0.5"), TypeError, "p must be a real number")
+    refuses(lambda: check_probability("p", [0.5]), ValueError, "p must be one number")

@@ -35,8 +35,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..validation import check_real
-from .radius import Array, LogCover, check_probability, check_range, check_samples, least, shaped
+from ..validation import check_probability, check_real
+from .radius import Array, LogCover, check_range, check_samples, least, shaped
 
 _LEAST_COVER = np.log(3)
 _Sampling = Callable[[Array, Array], Array]
@@ -95,7 +95,7 @@ def least_squares_bound(
     >>> risk.value.round(5), risk.eps.round(7)
     (array([0.21054, 0.00306]), array([1.737e-03, 1.730e-05]))
     """
-    m, error, gap = check_range("bound", bound), check_probability(eta), _gap(approximation)
+    m, error, gap = check_range("bound", bound), check_probability("eta", eta), _gap(approximation)
     confidence = -np.log(error) * (1 if gap == 0 else 2)
 
     def sampling(nats: Array, sizes: Array) -> Array:

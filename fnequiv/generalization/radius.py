@@ -132,22 +132,3 @@ def check_range(name: str, value: npt.ArrayLike) -> float:
     2.0
     """
     return float(check_positive(name, check_real(name, value)))
-
-
-def check_probability(eta: npt.ArrayLike) -> float:
-    """Return a probability strictly between 0 and 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is no number, or not inside (0, 1).
-
-    Examples
-    --------
-    >>> check_probability(0.05)
-    0.05
-    """
-    value = check_real("eta", eta)
-    if not 0 < value < 1:
-        raise ValueError(f"eta must be a probability in (0, 1), got {value}: 0.05 makes the bound hold in 95 %")
-    return value

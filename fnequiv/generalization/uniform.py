@@ -24,7 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .radius import Array, LogCover, check_probability, check_range, check_samples, least, shaped
+from ..validation import check_probability
+from .radius import Array, LogCover, check_range, check_samples, least, shaped
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def uniform_bound(
     """
     sizes = check_samples(n)
     m, slope = check_range("loss_range", loss_range), check_range("lipschitz", lipschitz)
-    confidence = np.log(2) - np.log(check_probability(eta))
+    confidence = np.log(2) - np.log(check_probability("eta", eta))
     flat = sizes.reshape(-1, 1)
 
     def total(eps: Array, nats: Array) -> Array:
@@ -129,7 +130,7 @@ def sample_size(
         check_range(name, value)
         for name, value in (("loss_range", loss_range), ("lipschitz", lipschitz), ("target", target))
     )
-    confidence = np.log(2) - np.log(check_probability(eta))
+    confidence = np.log(2) - np.log(check_probability("eta", eta))
 
     def needed(eps: Array, nats: Array) -> Array:
         """Return the samples that the theorem asks for, inf where ε alone uses up the target."""

@@ -47,8 +47,7 @@ class Sweep:
 
     Examples
     --------
-    >>> from .tasks import Perceptron
-    >>> from .sweeps import sweep
+    >>> from .sweeps import Perceptron, sweep
     >>> line = Perceptron((1, 1), torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [3.0]]))
     >>> found = sweep(line, seeds=3, steps=500)
     >>> found.counts(), found.parameters["0.weight"].shape
@@ -90,8 +89,7 @@ class Sweep:
 
         Examples
         --------
-        >>> from .tasks import Perceptron
-        >>> from .sweeps import sweep
+        >>> from .sweeps import Perceptron, sweep
         >>> line = Perceptron((1, 1), torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [3.0]]))
         >>> {name: tuple(tensor.shape) for name, tensor in sweep(line, seeds=3, steps=5).member(2).items()}
         {'0.weight': (1, 1), '0.bias': (1,)}
@@ -114,8 +112,7 @@ class Sweep:
 
         Examples
         --------
-        >>> from .tasks import Perceptron
-        >>> from .sweeps import sweep
+        >>> from .sweeps import Perceptron, sweep
         >>> line = Perceptron((1, 1), torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [3.0]]))
         >>> found = sweep(line, seeds=[7, 8, 9], steps=5)
         >>> found.take([2, 0]).seeds
@@ -138,13 +135,11 @@ def _places(rows: object, m: int) -> npt.NDArray[np.int64]:
         places = np.asarray(rows)
     except (TypeError, ValueError, RuntimeError):  # a ragged list; a tensor on a device
         places = np.asarray(None)
-    if not places.size and places.ndim == 1:
-        return np.zeros(0, dtype=np.int64)
-    if places.ndim != 1 or places.dtype.kind not in "iu":
+    if places.ndim != 1 or (places.size and places.dtype.kind not in "iu"):
         raise TypeError(
             f"rows must be a list or a 1-d array of integers, got {shown(rows)}: pass np.flatnonzero(mask) for a mask"
         )
-    if places.min() < 0 or places.max() >= m:
+    if places.size and not 0 <= places.min() <= places.max() < m:
         raise ValueError(f"rows must lie in 0 .. {m - 1}, got {shown(rows)}")
     return places.astype(np.int64)
 

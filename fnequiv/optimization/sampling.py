@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import binomtest
 from tqdm import tqdm
 
-from ..validation import check_bool, check_integer, check_real, shown
+from ..validation import check_bool, check_integer, check_probability, shown
 from .cubes import check_cubes, laws_of
 from .laws import Array
 from .membership import union
@@ -126,9 +126,7 @@ def check_sampling(
     (10, 0.99)
     """
     check_rng(rng)
-    level = check_real("confidence", confidence)
-    if not 0 < level < 1:
-        raise ValueError(f"confidence must be in (0, 1), got {level}: 0.99, say")
+    level = check_probability("confidence", confidence)
     return get(scheme), check_integer("n", n, minimum=2), level
 
 

@@ -32,7 +32,15 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 from tqdm import tqdm
 
-from ..validation import check_bool, check_finite, check_integer, check_positive, check_real, shown
+from ..validation import (
+    check_bool,
+    check_finite,
+    check_integer,
+    check_positive,
+    check_probability,
+    check_real,
+    shown,
+)
 from .descent import descend
 from .population import Array, hessian, population_loss
 from .sampling import Share
@@ -90,8 +98,7 @@ class Runs:
         """
         if not isinstance(status, str) or status not in STATUSES:
             raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {shown(status)}")
-        if not 0 < check_real("confidence", confidence) < 1:
-            raise ValueError(f"confidence must be in (0, 1), got {confidence}: 0.95 covers the truth 95 times in 100")
+        confidence = check_probability("confidence", confidence)
         hits, n = int((self.status == status).sum()), len(self.status)
         interval = binomtest(hits, n).proportion_ci(confidence, "wilson")
         return Share(hits, n, hits / n, float(interval.low), float(interval.high))

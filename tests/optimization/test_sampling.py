@@ -239,9 +239,7 @@ def test_wrong_input_is_named(estimate, refuses):
     refuses(lambda: estimate(params, "pytorch", 0, rng), ValueError, "n must be >= 2, got 0")
     refuses(lambda: estimate(params, "pytorch", 1e3, rng), TypeError, "n must be an integer")
     refuses(lambda: estimate(params, "pytorch", 10, 0), TypeError, "rng must be a numpy.random.Generator, got 0")
-    refuses(
-        lambda: estimate(params, "pytorch", 10, rng, confidence=1), ValueError, "confidence must be in (0, 1), got 1.0"
-    )
+    refuses(lambda: estimate(params, "pytorch", 9, rng, confidence=1), ValueError, "must be a probability in (0, 1)")
     refuses(lambda: estimate(params, "pytorch", 10, rng, progress=1), TypeError, "progress must be True or False")
     refuses(lambda: estimate(params, "pytorch", 10, rng, delta=9.0), ValueError, "delta must be at most Delta_min")
     many = draw((2, 12, 1), "pytorch", np.random.default_rng(0))

@@ -178,4 +178,4 @@ def test_wrong_input_is_named(refuses, eights):
     refuses(lambda: train(starts, target, executor=ThreadPoolExecutor), TypeError, "pass an instance")
     refuses(lambda: eights.share(np.array([])), ValueError, "status must be one of")
     refuses(lambda: eights.share("failed"), ValueError, "status must be one of global minimum")
-    refuses(lambda: eights.share(confidence=95), ValueError, "confidence must be in (0, 1), got 95")
+    refuses(lambda: eights.share(confidence=95), ValueError, "confidence must be a probability in (0, 1)")
