@@ -12,6 +12,7 @@ from typing import Any
 
 from ..validation import shown
 from . import (
+    attention,
     convolutional,
     covering_numbers,
     estimation,
@@ -35,6 +36,7 @@ ROOMS = (
     how_tight,
     convolutional,
     residual,
+    attention,
     estimation,
     optimisation,
     exact_counting,
