@@ -25,7 +25,7 @@ KERNEL = {
 }
 WELCOME = """\
 *This notebook is a chapter of [{book}]({site}). [Its page]({page}) shows what the cells print, and figures that move
-without a kernel. Solutions of exercises are folded in JupyterLab: the arrow beside a heading opens them.*
+without a kernel. Solutions stand right below their exercises: to try first, stop scrolling at the question.*
 
 The next cell installs what the chapter needs, once; it does nothing if all is there. On Linux, pip brings PyTorch
 with CUDA libraries, gigabytes that no chapter uses. To do without them, first install PyTorch's build for the CPU, as
@@ -80,7 +80,7 @@ def notebook(text: str, welcome: str, install: str, plain: Plain) -> nbformat.No
     cells = [nbformat.v4.new_markdown_cell(welcome), nbformat.v4.new_code_cell(install)]
     for cell in jupytext.reads(plain(text), fmt="md:myst").cells:
         if cell.cell_type == "markdown":
-            new = nbformat.v4.new_markdown_cell(cell.source.strip(), metadata=cell.metadata)
+            new = nbformat.v4.new_markdown_cell(cell.source.strip())
         else:
             tags = cell.metadata.get("tags", [])
             hidden = {"jupyter": {"source_hidden": True}} if "hide-input" in tags else {}

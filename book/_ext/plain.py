@@ -7,7 +7,6 @@ built book. A directive or a role without a plain form is a ``ValueError``: noth
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Callable, Iterator
@@ -23,7 +22,6 @@ TITLED = re.compile(r"(?s)(.+?)\s*<([^<>]+)>")  # text <target>
 DISPLAY = re.compile(r"(?ms)^\$\$\n(.*?)\n\$\$(?: \(([\w-]+)\))?$")
 PAGE_LINK = re.compile(r"\]\((?!\w+:)([^()\s#]+)\.md(#[^()\s]*)?\)")
 HERE_LINK = re.compile(r"\]\((#[\w-]+)\)")
-COLLAPSED = json.dumps({"jp-MarkdownHeadingCollapsed": True})  # JupyterLab folds what stands below
 
 LookUp = Callable[[str, str], tuple[str, str]]
 """Maps a kind ("label", "cite:t", "cite:p") and a target to what the page shows and an address."""
@@ -135,7 +133,7 @@ class Plain:
             yield from ("+++", "", f"### {number}: {title}" if title else f"### {number}", "", *body)
         elif name in ("solution", "solution-start"):
             number = self.look_up("label", argument)[0]
-            yield from (f"+++ {COLLAPSED}", "", f"#### Solution to {number}", *(["", *body] if body else []))
+            yield from ("+++", "", f"#### Solution to {number}", *(["", *body] if body else []))
         elif name == "solution-end":
             yield from ("+++", "")
         else:
