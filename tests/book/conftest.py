@@ -206,9 +206,6 @@ def open_page(address, book, browser: Browser):
     def serve(visit: Visit, route: Route):
         request = route.request
         if request.url.startswith(address):
-            path = book / unquote(urlsplit(request.url).path.removeprefix("/"))
-            if path.is_file():
-                visit.own.add(path)
             if not request.is_navigation_request():
                 return route.continue_()
             # require.js comes from npm unminified, which its integrity hash cannot know.
@@ -227,12 +224,21 @@ def open_page(address, book, browser: Browser):
         visit.unknown.append(request.url)
         return route.abort()
 
+    def note(visit: Visit, request):
+        path = book / unquote(urlsplit(request.url).path.removeprefix("/"))
+        if request.url.startswith(address) and path.is_file():
+            visit.own.add(path)
+
+    # What a page loads from beside it needs nobody's help.
+    watched = re.compile(rf"^(?!{re.escape(address)})|\.html")
+
     def open_page(path, settle=True, cdn=True, **options):
         context = browser.new_context(viewport=options.pop("viewport", WIDE), **options)
         page = context.new_page()
         page.set_default_timeout(20_000)
         visit = Visit(page, path, cdn)
-        page.route("**/*", functools.partial(serve, visit))
+        page.route(watched, functools.partial(serve, visit))
+        page.on("request", functools.partial(note, visit))
         page.on("pageerror", lambda error: visit.note(error.message))
         page.on(
             "console",
