@@ -2,7 +2,8 @@
 
 Notation. The folder holds ``sweep.json``, the digests of the configuration
 (:mod:`~fnequiv.optimization.fingerprints`), and a file for every finished chunk. A file is written beside its place,
-flushed to the disk and moved there with ``os.replace``: it is whole or it is not there. Chapter: "Optimisation".
+flushed to the disk and moved there with ``os.replace``: it is whole or it is not there. A process that is killed while
+it writes leaves a ``.NAME.PID.tmp`` behind, which is never read and may be removed. Chapter: "Optimisation".
 """
 
 from __future__ import annotations
