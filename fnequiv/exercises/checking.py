@@ -12,6 +12,7 @@ from typing import Any
 
 from ..validation import shown
 from . import (
+    any_model,
     attention,
     convolutional,
     covering_numbers,
@@ -37,6 +38,7 @@ ROOMS = (
     convolutional,
     residual,
     attention,
+    any_model,
     estimation,
     optimisation,
     exact_counting,
