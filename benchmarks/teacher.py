@@ -6,7 +6,9 @@ no noise. 1,000 students a row start from Xavier's normal law, N(0, 2/(k + n)), 
 a spurious minimum. Interval: Wilson's, 95 %. ``flattest``: the least such eigenvalue among all failed runs of the row.
 
 What ``count_solutions`` makes of the 1,000 weight matrices: different ones, different ones up to the order of neurons,
-and different functions. ``floor``: the seconds of a row divided by those of its gradients alone, at full chunks.
+and different functions; "-" where entries of different students are too near each other to be told apart: with a neuron
+to spare, minima are flat, and each student ends at a place of its own. ``floor``: the seconds of a row divided by those
+of its gradients alone, at full chunks.
 
 Setting: Safran and Shamir (2018). They report a share of failed runs that grows with k for n = k from 6 on, and a much
 smaller one for n = k + 1.
@@ -42,11 +44,14 @@ def gradient_seconds(starts: np.ndarray, k: int, repeats: int = 20) -> float:
 def row(k: int, n: int, runs: Runs, seconds: float, floor: float) -> str:
     """Return one line of the table."""
     failed = runs.share()
-    found = count_solutions(runs.weights)
     curvature = runs.least_curvature[runs.status == "spurious minimum"]  # saddle points have one, too
     flattest = f"{curvature.min():.4f}" if failed.hits else "-"
     unclear = sum(runs.share(status).hits for status in STATUSES[2:])
-    counts = f"{found.parameters:6}{found.orbits:8}{found.functions:11}"
+    try:
+        found = count_solutions(runs.weights)
+        counts = f"{found.parameters:6}{found.orbits:8}{found.functions:11}"
+    except ValueError:  # entries form chains
+        counts = f"{'-':>6}{'-':>8}{'-':>11}"
     return (
         f"{k:3}{n:4}{failed.hits:8}{failed.value:9.1%} [{failed.low:6.2%}, {failed.high:6.2%}]{unclear:9}{flattest:>10}"
         f"{int(np.median(runs.steps)):8}{counts}{seconds:8.1f}{seconds / floor:7.1f}"

@@ -27,4 +27,13 @@ def test_the_flattest_failure_is_no_saddle_point():
     assert " 0.0200 " in line
     assert "-1.5" not in line
     solved = Runs(weights, np.zeros(4), np.zeros(4), np.ones(4, dtype=np.intp), curvature, status[[0, 1, 0, 0]])
-    assert " - " in row(2, 2, solved, 1.0, 1.0)
+    assert row(2, 2, solved, 1.0, 1.0).split()[8] == "-"
+
+
+def test_students_that_cannot_be_told_apart_are_not_counted():
+    from benchmarks.teacher import row
+
+    weights = 1 + np.arange(60)[:, None, None] * 0.9e-5  # a chain of 53 tolerances
+    rest = (np.zeros(60), np.zeros(60), np.ones(60, dtype=np.intp), np.full(60, np.nan))
+    line = row(1, 1, Runs(weights, *rest, np.full(60, "global minimum")), 1.0, 1.0)
+    assert line.split()[-5:-2] == ["-"] * 3
