@@ -1,5 +1,6 @@
 """The sheets and the slides that are cut from the built book, opened from their folder, with no network at all."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,12 +72,20 @@ def prose(html):
     return {" ".join(p.get_text().split()) for p in html.find_all("p") if len(p.get_text()) > 40}
 
 
+def test_what_the_page_for_lecturers_links_on_the_site_is_there(course):
+    site = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
+    page = (ROOT / "book/course/teaching.md").read_text(encoding="utf-8")
+    linked = re.findall(rf"{re.escape(site)}course/([^)#\s]+)", page)
+    assert len(linked) == 4
+    assert [name for name in linked if not (course / name).is_file()] == []
+
+
 # --- sheets ---------------------------------------------------------------------------------------------------------
 
 
 def test_every_exercise_stands_on_both_sheets_and_no_solution_on_the_first(book, course):
     unsolved, solved = sheets(course, "exercises"), sheets(course, "solutions")
-    assert unsolved.keys() == solved.keys() == {path.stem for path in book.glob("book/[0-9a]*/*.html")} - {"teaching"}
+    assert unsolved.keys() == solved.keys() == {path.stem for path in book.glob("book/[0-9a]*/*.html")}
     for name in unsolved:
         first, second = (BeautifulSoup(found[name].read_text(), "html.parser") for found in (unsolved, solved))
         labels = [section["id"] for section in first.find_all("section", id=True)]
