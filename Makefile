@@ -26,9 +26,10 @@ PORT ?= 8000
 BIN := .venv/bin
 WANTED = { cat pyproject.toml constraints.txt; echo '$(subst ','\'',$(PYTHON) $(PIP_FLAGS))'; }
 INSTALLED := .venv/.installed-$(shell $(WANTED) | cksum | tr ' ' -)
-BUILT := _build/.complete
+BUILT := _build/.complete-$(shell cat book/_ext/*.py | cksum | tr ' ' -)
 
-.PHONY: book test serve lint bench test-book test-notebooks sheets slides pdf course links pins clean
+.PHONY: book test serve lint bench test-book test-notebooks sheets slides pdf course empty-course links pins clean
+.NOTPARALLEL:  # all write into .venv and _build
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := book
 
@@ -42,10 +43,11 @@ $(INSTALLED):
 	@touch $@
 
 # Sphinx reports a page's warnings only when it reads the page. After a build that failed or was interrupted
-# every page is therefore read again; executed chapters still come from the execution cache.
+# every page is therefore read again; executed chapters still come from the execution cache. The same after a change
+# of the book's extensions: Sphinx does not watch them, and they write on every page.
 book: $(INSTALLED)
 	@test -e $(BUILT) || rm -rf _build/.doctrees
-	@rm -f $(BUILT)
+	@rm -f _build/.complete*
 	$(BIN)/jupyter-book build . --warningiserror --keep-going
 	@touch $(BUILT)
 	@echo "The book is at file://$(CURDIR)/_build/html/index.html"
@@ -93,12 +95,16 @@ pdf: book
 	$(BIN)/python book/_course/printing.py
 	$(BIN)/python -m pytest -q tests/book/printed.py
 
-course: sheets slides pdf
+# A chapter or a lecture of another name leaves nothing behind.
+course: empty-course sheets slides pdf
+empty-course: book
+	rm -rf _build/course
 
 # The report comes into _build/links.txt; the builder leaves it among the pages.
 links: book
-	$(BIN)/jupyter-book build . --builder linkcheck; found=$$?; rm _build/html/output.json; \
-	  mv _build/html/output.txt _build/links.txt; exit $$found
+	@rm -f _build/links.txt _build/html/output.txt
+	$(BIN)/jupyter-book build . --builder linkcheck; found=$$?; rm -f _build/html/output.json; \
+	  mv _build/html/output.txt _build/links.txt || exit 1; exit $$found
 
 pins:
 	rm -rf _build/pins

@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from bs4 import BeautifulSoup
+from docutils.parsers.rst import DirectiveError
 
 ROOT = Path(__file__).parents[1]
 COURSE = ROOT / "book/_course"
@@ -314,10 +316,40 @@ def test_the_outline_names_sections_and_labels_of_the_chapters():
                 assert f":label: {shown['statement']}\n" in source if "statement" in shown else True
 
 
-def test_the_plan_has_every_slide_with_its_minutes():
+@pytest.fixture(scope="module")
+def lectures():
+    """The Sphinx extension."""
     spec = importlib.util.spec_from_file_location("lectures", ROOT / "book/_ext/lectures.py")
     lectures = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(lectures)
+    return lectures
+
+
+def written(lectures, argument, monkeypatch):
+    """Return what the directive `{lecture}` writes, and the names of the files that it depends on."""
+    noted, lines = [], []
+    environment = SimpleNamespace(note_dependency=lambda name: noted.append(Path(name).name))
+    state = SimpleNamespace(document=SimpleNamespace(settings=SimpleNamespace(env=environment)))
+    monkeypatch.setattr(lectures.Lecture, "parsed", lambda self, text, source: lines.append(text))
+    machine = SimpleNamespace(reporter=None)
+    lectures.Lecture("lecture", [argument], {}, [], 1, 0, "", state, machine).run()
+    return lines[0], set(noted)
+
+
+def test_the_plan_follows_the_outline_and_the_table_of_contents(lectures, monkeypatch):
+    plan, noted = written(lectures, "2", monkeypatch)
+    assert plan.splitlines()[2].startswith("| 0–")
+    assert noted == {"slides.yml", "_toc.yml"}
+
+
+@pytest.mark.parametrize("number", ["0", "4", "-1", "two"])
+def test_a_lecture_that_is_not_there_is_an_error(lectures, number, monkeypatch):
+    with pytest.raises(DirectiveError) as caught:
+        written(lectures, number, monkeypatch)
+    assert f"slides.yml has lectures 1, 2, 3, not '{number}'" in caught.value.msg
+
+
+def test_the_plan_has_every_slide_with_its_minutes(lectures):
     lecture = {
         "slides": [
             {"from": "one#first", "minutes": 4, "title": "A title", "show": [{"live": 1}], "ask": "Why?"},

@@ -19,7 +19,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTLINE = ROOT / "book/course/slides.yml"
+CONTENTS, OUTLINE = ROOT / "_toc.yml", ROOT / "book/course/slides.yml"
 CHAPTER = re.compile(r"book/(\d_\w+|appendix)/(\w+)$")
 TIME = re.compile(r"\*\*Time:\*\*\s+about\s+(\d+)\s+minutes")
 EXERCISE = re.compile(r"^```\{exercise\} (.*)$", re.MULTILINE)
@@ -56,7 +56,8 @@ class FromTheBook(SphinxDirective):
 
     def pages(self) -> dict[str, str]:
         """Map each chapter's short name to its page, in the order of the table of contents."""
-        toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+        self.env.note_dependency(str(CONTENTS))
+        toc = yaml.safe_load(CONTENTS.read_text(encoding="utf-8"))
         files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
         return {found[2]: name for name in files if (found := CHAPTER.match(name))}
 
@@ -76,7 +77,10 @@ class Lecture(FromTheBook):
         """Return the table of the lecture with this number."""
         self.env.note_dependency(str(OUTLINE))
         lectures = yaml.safe_load(OUTLINE.read_text(encoding="utf-8"))["lectures"]
-        return self.parsed(plan(lectures[int(self.arguments[0]) - 1], self.pages()), OUTLINE.name)
+        numbered = {str(number): lecture for number, lecture in enumerate(lectures, 1)}
+        if self.arguments[0] not in numbered:
+            raise self.error(f"{OUTLINE.name} has lectures {', '.join(numbered)}, not {self.arguments[0]!r}")
+        return self.parsed(plan(numbered[self.arguments[0]], self.pages()), OUTLINE.name)
 
 
 class ChapterTimes(FromTheBook):
