@@ -243,6 +243,8 @@ def test_the_page_follows_the_project_and_a_lie_fails_the_build(project):
     words = " ".join(html.unescape(re.sub(r"<[^>]+>", "", page)).split())
     assert "1 statements, 1 tests, 1 assertions" in words
     assert "assert all( a + b == b + a for a in range(9) for b in range(9) )" in words  # as the chapter has it
+    assert '<a class="reference internal" href="#ledger-thm-sums">' in page  # from the table to the card
+    assert "Theorem 1 Sums commute as stated" in words
     assert 'href="sums.html#thm-sums"' in page  # where it is taught
     assert 'href="reference.html#os.path.join"' in page  # where it is coded
     assert 'href="sums.html#a-look"' in page  # where its cell stands

@@ -1,8 +1,9 @@
 """A Sphinx extension: the page of the ledger, written anew from ``book/ledger.yml`` whenever the book is built.
 
-One card a statement: what it says, what we found, where it is taught and coded, which tests and which cells verify it.
-Assertions are quoted from the chapters, not from the file. What ``ledger_checks`` finds wrong is a warning each, and
-so is code without a page in the reference; a warning fails the build.
+A table of the paper's statements with our verdicts, then one card a statement: what it says, what we found, where it
+is taught and coded, which tests and which cells verify it. Assertions are quoted from the chapters, not from the file.
+What ``ledger_checks`` finds wrong is a warning each, and so is code without a page in the reference; a warning fails
+the build.
 """
 
 from __future__ import annotations
@@ -37,11 +38,13 @@ def card(entry: Entry, statement: Statement, page: str, repository: str) -> str:
         line = function.lineno if function else 1
         return f"[`{name}`]({repository}/blob/main/{name.partition('::')[0]}#L{line})" if repository else f"`{name}`"
 
+    named_after_the_chapter = statement.title == statement.heading
+    name = entry.label if named_after_the_chapter else f"{statement.title} <{entry.label}>"
     cells = [found for piece in entry.cells if (found := statement.cell(piece))]
     rows = {
         "We found": f"*{entry.verdict}*. {entry.found}",
         "Checked by": ", ".join(entry.how),
-        "Taught": f"{{prf:ref}}`{statement.title} <{entry.label}>` in {{doc}}`/{page}`",
+        "Taught": f"{{prf:ref}}`{name}` in {{doc}}`/{page}`",
         "Coded": listed([f"{{py:obj}}`{name}`" for name in entry.code]),
         "Tests": listed([test(name) for name in entry.tests]),
         "Cells": listed([f"{{ledger-cell}}`{cell.heading} <{page}>`: `` {line} ``" for cell, line in cells]),
@@ -51,11 +54,21 @@ def card(entry: Entry, statement: Statement, page: str, repository: str) -> str:
     return f"````{{container}} ledger-card\n:name: ledger-{entry.label}\n\n{head}\n\n{body}\n````\n"
 
 
+def verdicts(found: list[Entry], taught: dict[str, Statement]) -> str:
+    """Return the paper's statements with our verdicts as a Markdown table; each leads to its card."""
+    rows = [
+        f"| {entry.paper} | {{ref}}`{taught[entry.label].title} <ledger-{entry.label}>` | *{entry.verdict}* |"
+        for entry in found
+        if entry.paper
+    ]
+    return "\n".join(["| in the paper | statement | we found |", "|:---|:---|:---|", *rows])
+
+
 class Ledger(SphinxDirective):
-    """The directive: it warns of what is wrong and writes the cards, the paper's first, then chapter by chapter."""
+    """The directive: what is wrong is a warning; it writes the table, the paper's cards, then ours by chapter."""
 
     def run(self) -> list[nodes.Node]:
-        """Return one section for the paper and one for each chapter with statements of our own."""
+        """Return the table, one section for the paper and one for each chapter with statements of our own."""
         self.env.note_reread()  # what it depends on is the whole project
         found = entries(ROOT)
         for problem in problems(found, ROOT):
@@ -63,7 +76,8 @@ class Ledger(SphinxDirective):
         self.env.ledger_code = [(entry.label, name) for entry in found for name in entry.code]  # type: ignore[attr-defined]
         taught = {statement.label: statement for statement in statements(ROOT)}
         sections: dict[str, list[str]] = {}
-        for entry in (entry for entry in found if entry.label in taught):
+        known = [entry for entry in found if entry.label in taught]
+        for entry in known:
             statement = taught[entry.label]
             page = Path(statement.page).relative_to(self.env.srcdir).with_suffix("").as_posix()
             title = PAPER if entry.paper else f"Ours: {statement.heading}"
@@ -73,7 +87,13 @@ class Ledger(SphinxDirective):
             f"{sum(len(entry.cells) for entry in found)} assertions in chapters: all of them were there when this "
             "page was built."
         )
-        return [nodes.paragraph(count, count), *(self.section(*pair) for pair in sections.items())]
+        table = nodes.container()
+        self.parse(verdicts(known, taught), table)
+        return [nodes.paragraph(count, count), *table.children, *(self.section(*pair) for pair in sections.items())]
+
+    def parse(self, text: str, node: nodes.Element) -> None:
+        """Put Markdown into a node."""
+        self.state.nested_parse(StringList(text.split("\n"), source="ledger.yml"), 0, node)
 
     def repository(self) -> str:
         """Return the address of the sources, '' if the theme is told none."""
@@ -84,7 +104,7 @@ class Ledger(SphinxDirective):
         section = nodes.section(ids=[nodes.make_id(title)], names=[nodes.fully_normalize_name(title)])
         section += nodes.title(title, title)
         self.state.document.note_implicit_target(section, section)
-        self.state.nested_parse(StringList("\n".join(cards).split("\n"), source="ledger.yml"), 0, section)
+        self.parse("\n".join(cards), section)
         return section
 
 
