@@ -7,17 +7,39 @@ input, hidden layers and output, as everywhere in the book (chapter "Notation").
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Sequence
+from itertools import islice
 from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
 
 _LONGEST = 80  # characters of a value that a message repeats
+_ENTRIES = 27  # so many entries take more than that: "0, " and so on
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+(?=>)")  # another one in each process
+
+
+def _cut(value: object, levels: int = 4) -> object:
+    """Return a value without the entries that a message would not repeat: the whole text may take seconds to make."""
+    if not levels or type(value) not in (str, bytes, list, tuple, set, frozenset, dict):
+        return value
+    if isinstance(value, (str, bytes)):
+        return value[: 2 * _LONGEST]
+    kept: object
+    if isinstance(value, dict):
+        kept = {key: _cut(entry, levels - 1) for key, entry in islice(value.items(), _ENTRIES)}
+        same = all(kept[key] is value[key] for key in kept)
+    else:
+        first = list(islice(value, _ENTRIES))  # type: ignore[call-overload]
+        entries = [_cut(entry, levels - 1) for entry in first]
+        kept = type(value)(entries)  # type: ignore[call-arg]
+        same = all(one is other for one, other in zip(first, entries, strict=True))
+    return value if same and len(value) <= _ENTRIES else kept  # type: ignore[arg-type]
 
 
 def shown(value: object) -> str:
-    """Return ``repr(value)`` on one line, cut to 80 characters, for an error message.
+    """Return ``repr(value)`` on one line, without addresses, cut to 80 characters, for an error message.
 
     Examples
     --------
@@ -27,7 +49,7 @@ def shown(value: object) -> str:
     'a value of type tuple that cannot be printed'
     """
     try:
-        text = " ".join(repr(value).split())
+        text = _ADDRESS.sub("", " ".join(repr(_cut(value)).split()))
     except Exception:  # more digits than Python prints, or a repr of its own that fails: the message still has to come
         return f"a value of type {type(value).__name__[:40]} that cannot be printed"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 6]} ... {text[-1]}"

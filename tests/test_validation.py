@@ -56,6 +56,24 @@ class TestShown:
     def test_what_is_long_or_cannot_be_printed_is_cut(self, value):
         assert 0 < len(shown(value)) <= 80
 
+    def test_of_what_is_long_no_more_is_printed_than_is_shown(self):
+        printed = []
+
+        class Entry:
+            def __repr__(self):
+                printed.append(1)
+                return "e"
+
+        many = [Entry()] * 10_000
+        for value in (many, tuple(many), dict(enumerate(many)), [many] * 10_000, {"a": {"b": many}}):
+            assert shown(value).count("e, ") > 10 or isinstance(value, dict)
+            assert len(printed) < 2000
+            printed.clear()
+
+    def test_no_address_is_shown(self):
+        assert shown(object()) == "<object object>"
+        assert shown([object()]) == "[<object object>]"
+
     def test_the_ends_stay(self):
         assert shown(list(range(1000))).startswith("[0, 1, 2, ")
         assert shown(list(range(1000))).endswith(" ... ]")

@@ -6,7 +6,9 @@ sentence, with the first case that it misses; where it makes a mistake that the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +29,7 @@ from . import (
 )
 from .comparing import brief, difference
 from .tasks import Mistake, Task
-from .trying import Outcome, attempt, misfit, shown_call
+from .trying import Outcome, attempt, guarded, misfit, shown_call
 
 ROOMS = (
     introduction,
@@ -60,7 +62,13 @@ class Verdict:
 
 
 def tasks() -> dict[str, Task]:
-    """Return every task of the book by its name."""
+    """Return every task of the book by its name.
+
+    Examples
+    --------
+    >>> tasks()["log-copies"].call
+    'log_copies(widths, activation)'
+    """
     return {task.name: task for room in ROOMS for task in room.TASKS}
 
 
@@ -73,7 +81,12 @@ def check(name: str, answer: Any) -> Verdict:
         The exercise, as its cell in the book names it.
     answer
         The function that you wrote. Whatever it does (return nothing, raise, change its arguments), no error leaves
-        this call. It may run for as long as it likes.
+        this call, but an interrupt of yours. It may run for as long as it likes, and what it prints comes once a case.
+
+    Returns
+    -------
+    Verdict
+        True if the answer is right, with the words that were printed.
 
     Raises
     ------
@@ -89,9 +102,14 @@ def check(name: str, answer: Any) -> Verdict:
     """
     known = tasks()
     if not isinstance(name, str) or name not in known:
-        raise ValueError(f"there is no exercise {name!r}: the names are {', '.join(sorted(known))}")
+        near = difflib.get_close_matches(str(name), known, n=1)
+        meant = f"did you mean {near[0]!r}? The" if near else "the"
+        raise ValueError(f"there is no exercise {shown(name)}: {meant} names are {', '.join(sorted(known))}")
     verdict = _judge(known[name], answer)
-    print(verdict.text)
+    try:
+        print(verdict.text)
+    except UnicodeEncodeError:  # an output that has no λ
+        print(verdict.text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding))
     return verdict
 
 
@@ -99,13 +117,13 @@ def _judge(task: Task, answer: Any) -> Verdict:
     if reason := misfit(task, answer):
         return Verdict(False, f"Not yet: {reason}.")
     cases = task.cases()
-    outcomes = [attempt(answer, arguments) for arguments in cases]
-    for arguments, outcome in zip(cases, outcomes, strict=True):
-        if words := _fault(task, arguments, outcome):
-            why = _known_mistake(task, cases, outcomes)
-            asked = f" It has to return {task.asks}." if outcome.unfinished else ""
-            call = shown_call(task, arguments)
-            return Verdict(False, f"Not yet: {call} {words}{': ' * bool(why)}{why}.{asked}")
+    outcomes: list[Outcome] = []
+    for arguments in cases:
+        outcomes.append(attempt(answer, arguments))
+        if words := _fault(task, arguments, outcomes[-1]):
+            why = _hint(task, answer, cases, outcomes)
+            asked = f" It has to return {task.asks}." if outcomes[-1].unfinished else ""
+            return Verdict(False, f"Not yet: {shown_call(task, arguments)} {words}{why}.{asked}")
     return Verdict(True, f"Right: {task.function} agrees with {task.against} in all {len(cases)} cases.")
 
 
@@ -114,29 +132,43 @@ def _fault(task: Task, arguments: tuple[Any, ...], outcome: Outcome) -> str:
     if outcome.failure:
         return outcome.failure
     wanted = task.oracle(*arguments)
-    try:
+
+    def found() -> str:
         if task.complaint is None:
             return difference(outcome.value, wanted, task.tolerance) or ""
         reason = task.complaint(outcome.value, *arguments)
-        return f"gave {brief(outcome.value)}: {reason}" if reason else ""
-    except Exception:  # a value of another kind than can be compared
-        return f"gave {shown(outcome.value)}: it has to return {task.asks}"
+        gave = "does not fit" if isinstance(outcome.value, Mapping) else f"gave {brief(outcome.value)}"
+        return f"{gave}: {reason}" if reason else ""
+
+    # otherwise: a value of another kind than can be compared
+    return guarded(found, f"gave {shown(outcome.value)}: it has to return {task.asks}")
 
 
-def _known_mistake(task: Task, cases: Sequence[tuple[Any, ...]], outcomes: list[Outcome]) -> str:
-    """Return the message of the first mistake that gives what the answer gave, or ""."""
+def _hint(task: Task, answer: Any, cases: Sequence[tuple[Any, ...]], outcomes: list[Outcome]) -> str:
+    """Return the message of the mistake that gives what the answer gave in every case, or ": ...".
 
-    def makes(mistake: Mistake) -> bool:
-        wrong = (attempt(mistake.wrong, arguments) for arguments in cases)
-        return all(_same(one, other, task.tolerance) for one, other in zip(outcomes, wrong, strict=True))
+    If there is none, a mistake may still give what the answer gave up to the first fault, as it does where two mistakes
+    were made at once. If it is the only one, it is told as a guess.
+    """
+    if outcomes[-1].unfinished:
+        return ""
+    near = [mistake for mistake in task.mistakes if _makes(mistake, cases, outcomes, task.tolerance)]
+    if not near:
+        return ""
+    every = [*outcomes, *(attempt(answer, arguments) for arguments in cases[len(outcomes) :])]
+    sure = (mistake for mistake in near if _makes(mistake, cases, every, task.tolerance))
+    if mistake := next(sure, None):
+        return f": {mistake.message}"
+    return f": at a guess, {near[0].message}" if len(near) == 1 else ""
 
-    return next((mistake.message for mistake in task.mistakes if makes(mistake)), "")
+
+def _makes(mistake: Mistake, cases: Sequence[tuple[Any, ...]], outcomes: list[Outcome], tolerance: float) -> bool:
+    """Say whether a mistake gives these outcomes in the first cases."""
+    wrong = (attempt(mistake.wrong, arguments) for arguments in cases[: len(outcomes)])
+    return all(_same(one, other, tolerance) for one, other in zip(outcomes, wrong, strict=True))
 
 
 def _same(one: Outcome, other: Outcome, tolerance: float) -> bool:
     if one.failure or other.failure:
         return one.error is other.error and bool(one.failure) == bool(other.failure) and one.error is not None
-    try:
-        return difference(one.value, other.value, tolerance) is None
-    except Exception:  # as above
-        return False
+    return guarded(lambda: difference(one.value, other.value, tolerance) is None, False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Set
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def brief(value: Any, digits: int = 4) -> str:
 
 
 def _of_kind(value: Any) -> str:
-    if isinstance(value, (bool, int, float, complex)):
+    if isinstance(value, Number):
         return "a number" if not isinstance(value, bool) else "True or False"
     if is_array(value):
         return f"an array of shape {value.shape}"
@@ -88,6 +89,23 @@ def _arrays(got: Any, wanted: Any, tolerance: float) -> str | None:
     return None
 
 
+def changed(got: Any, wanted: Any, tolerance: float) -> str:
+    """Return the first entry of a network's output that is not what it was, as "output[0, 2] is 1, and was 2", or "".
+
+    Examples
+    --------
+    >>> changed(np.array([[1.0, 2.0]]), np.array([[1.0, 2.5]]), 1e-9)
+    'output[0, 1] is 2, and was 2.5'
+    """
+    off = ~(np.abs(got - wanted) <= tolerance * np.maximum(1.0, np.abs(wanted)))  # true for NaN as well
+    if not off.any():
+        return ""
+    index = tuple(int(i) for i in np.argwhere(off)[0])
+    is_, was = got[index].item(), wanted[index].item()
+    digits = next((d for d in (4, 8) if brief(is_, d) != brief(was, d)), 17)
+    return f"output{list(index)} is {brief(is_, digits)}, and was {brief(was, digits)}"
+
+
 def difference(got: Any, wanted: Any, tolerance: float) -> str | None:
     """Return None where two values agree, and otherwise the words "gave ..., and ... was asked".
 
@@ -119,7 +137,7 @@ def difference(got: Any, wanted: Any, tolerance: float) -> str | None:
             return None if got == wanted else f"gave {brief(got)}, and {brief(wanted)} was asked"
         return otherwise
     else:
-        number = isinstance(got, (int, float, complex)) and not isinstance(got, bool)
+        number = isinstance(got, Number) and not isinstance(got, bool)
         return _numbers(got, wanted, tolerance) if number else otherwise
     found = ((place, difference(one, other, tolerance)) for place, one, other in pairs)
     words = next(((place, words) for place, words in found if words), None)

@@ -1,14 +1,19 @@
 """What `check` says about an answer: on a small task whose answers can be foreseen."""
 
+import asyncio
+import gc
+import io
 import subprocess
 import sys
+import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
 from fnequiv.exercises import Verdict, check, checking
-from fnequiv.exercises.comparing import brief, difference
+from fnequiv.exercises.comparing import brief, changed, difference
 from fnequiv.exercises.tasks import Mistake, Task
 
 DOUBLE = Task(
@@ -100,8 +105,10 @@ def test_what_is_no_function_or_takes_other_arguments():
 
 
 def test_an_unknown_name_lists_those_there_are(refuses):
-    refuses(lambda: check("duble", max), ValueError, "there is no exercise 'duble': the names are double, near")
-    refuses(lambda: check(["double"], max), ValueError, "the names are double, near")
+    meant = "there is no exercise 'duble': did you mean 'double'? The names are double, near"
+    refuses(lambda: check("duble", max), ValueError, meant)
+    refuses(lambda: check("entropy", max), ValueError, "there is no exercise 'entropy': the names are double, near")
+    refuses(lambda: check(["double"], max), ValueError, "names are double, near")
 
 
 def test_a_verdict_is_its_text_and_shows_nothing_twice(capsys):
@@ -140,6 +147,101 @@ def test_no_value_is_too_strange(value):
         assert said(value, task).startswith("Not yet: ")
 
 
+class WordlessError(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+class Callable:
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+    def __call__(self, x):
+        raise WordlessError
+
+
+@pytest.mark.parametrize("error", [WordlessError, asyncio.CancelledError, GeneratorExit, SystemExit])
+def test_no_error_leaves_the_call(error):
+    def answer(x):
+        raise error
+
+    assert said(answer, "near").startswith(f"Not yet: near(0) stopped with {error.__name__}")
+
+
+def test_objects_that_fail_when_looked_at_are_told_apart_from_their_answers():
+    assert "stopped with WordlessError (no words for it)" in said(Callable(), "near")
+    hostile = Hostile()
+    assert said(lambda x, y, z=hostile: x, "near") == (
+        "Not yet: it is called as near(x), and yours takes (other parameters)."
+    )
+    assert len(said(lambda a, b, c, d=list(range(99)): 0)) < 200
+
+
+def test_what_waits_or_yields_is_told_so():
+    async def waits(x):
+        return x
+
+    async def both(x):
+        yield x
+
+    def yields(x):
+        yield x
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for answer in (waits, both):
+            assert said(answer, "near") == "Not yet: near(0) waits to be awaited: write def, without async."
+            gc.collect()
+    assert said(yields, "near").startswith("Not yet: near(0) gave a generator: use return, not yield")
+
+
+def test_no_address_is_shown():
+    assert said(lambda x: object(), "near") == (
+        "Not yet: near(0) gave <object object>: it has to return a number within 1 of x."
+    )
+
+
+def test_an_answer_may_keep_one_list_for_all_its_calls():
+    kept = []
+
+    def right(values, times):
+        kept[:] = [value * 2**times for value in values]
+        return kept
+
+    def wrong(values, times, out=[]):  # noqa: B006
+        out.extend(value * 2**times for value in values)
+        return out
+
+    assert check("double", right)
+    assert said(wrong) == "Not yet: double([3], 2) gave [2, 4, 12] of length 3, and length 1 was asked."
+
+
+def test_two_mistakes_at_once_get_a_guess_if_one_explains_the_first_fault():
+    once = lambda values, times: [value * 2 for value in values[:10]]  # noqa: E731
+    assert said(once) == "Not yet: double([3], 2) gave [6], and [12] was asked: at a guess, once is not often."
+
+
+def test_nothing_is_called_behind_the_first_fault_unless_a_hint_needs_it():
+    calls = []
+    said(lambda values, times: calls.append(values))
+    assert calls == [[1.0, 2.0]]
+
+
+def test_an_output_without_greek_letters(monkeypatch):
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", narrow)
+    verdict = check("near", lambda x: "λ")
+    narrow.flush()
+    assert "λ" in verdict.text
+    assert b"gave '\\u03bb'" in narrow.buffer.getvalue()
+
+
+def test_an_output_of_a_network_is_named_where_it_moved():
+    assert changed(np.zeros((2, 2)), np.zeros((2, 2)), 0.0) == ""
+    assert changed(np.array([0.0, 1.0 + 1e-7]), np.array([0.0, 1.0]), 1e-9) == "output[1] is 1.0000001, and was 1"
+    assert changed(np.array([np.nan]), np.array([0.0]), 1e-9) == "output[0] is nan, and was 0"
+
+
 def test_an_interrupt_is_the_readers_own():
     def answer(x):
         raise KeyboardInterrupt
@@ -167,6 +269,9 @@ def test_an_interrupt_is_the_readers_own():
         ({"a": 1}, {"a": 1, "b": 2}, "gave the keys ['a'], and ['a', 'b'] were asked"),
         (torch.ones(2, requires_grad=True), np.ones(2), None),
         (torch.tensor(2.0), 2.0, None),
+        (Fraction(1, 2), 0.5, None),
+        (Fraction(1, 3), 0.5, "gave Fraction(1, 3), and 0.5 was asked"),
+        (np.longdouble(1) / 2, 0.5, None),
         ("b", "a", "gave 'b', and 'a' was asked"),
         (3, (3,), "gave a number, 3, and a tuple was asked"),
     ],
