@@ -28,7 +28,7 @@ def extension(name):
 
 def look_up(kind, target):
     said = "(7.1)" if target.startswith("eq") else f"Item {target}"
-    return said if kind == "label" else f"{kind} {target}", f"at#{target}"
+    return said if kind == "label" else f"{kind} {target}", f"https://at#{target}"
 
 
 def plain(text, macros=None):
@@ -58,9 +58,12 @@ def made(path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("See {prf:ref}`thm` and {ref}`an\nexercise <ex>`.", "See [Item thm](at#thm) and [an\nexercise](at#ex)."),
-        ("{cite}`A, B`; {cite:t}`A`", "[cite:p A](at#A), [cite:p B](at#B); [cite:t A](at#A)"),
-        ("$$\na = b\n$$ (eq)\nBy {eq}`eq`", "$$\na = b \\tag{7.1}\n$$\nBy [(7.1)](at#eq)"),
+        (
+            "See {prf:ref}`thm` and {ref}`an\nexercise <ex>`.",
+            "See [Item thm](https://at#thm) and [an\nexercise](https://at#ex).",
+        ),
+        ("{cite}`A, B`; {cite:t}`A`", "[cite:p A](https://at#A), [cite:p B](https://at#B); [cite:t A](https://at#A)"),
+        ("$$\na = b\n$$ (eq)\nBy {eq}`eq`", "$$\na = b \\tag{7.1}\n$$\nBy [(7.1)](https://at#eq)"),
         ("(here)=\n## Head", "## Head"),
         ("[c](../3_three/c.md#x) [w](https://w/a.md)", "[c](https://site/book/3_three/c.html#x) [w](https://w/a.md)"),
         ("[here](#part)", "[here](https://site/book/2_two/page.html#part)"),
@@ -81,17 +84,40 @@ def made(path):
             "```{exercise} A\n:label: ex\n\nDo.\n```\n```{solution-start} ex\n:class: dropdown\n```\nSo.",
             "+++\n\n### Item ex: A\n\nDo.\n+++\n\n#### Solution to Item ex\nSo.",
         ),
+        ("[the ledger](/book/ledger.md#x)", "[the ledger](https://site/book/ledger.html#x)"),
         ("```python\n{ref}`x`\n```", "```python\n{ref}`x`\n```"),  # code stays as it is
+        ("`{ref}` is a role, `$\\R$` and ``[](`c`.md)``", "`{ref}` is a role, `$\\R$` and ``[](`c`.md)``"),
+        ("{ref}`An <ex>`, `\\R` and {ref}`B <ex>`", "[An](https://at#ex), `\\R` and [B](https://at#ex)"),
     ],
 )
 def test_plain(text, expected):
     assert plain(text, {"R": "\\mathbb{R}"}) == expected
 
 
-@pytest.mark.parametrize("text", ["{sparkline}`1,2`", "```{mermaid}\ngraph\n```"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{sparkline}`1,2`",
+        "```{mermaid}\ngraph\n```",
+        "```{prf:proof}\n```",
+        "Read [](../3_three/c.md).",
+        '[c](../3_three/c.md "A title")',
+        "[c](<../3_three/c d.md>)",
+        "![A picture](picture.png)",
+        '<img alt="A picture" src="picture.png">',
+    ],
+)
 def test_what_has_no_plain_form_is_an_error(text):
     with pytest.raises(ValueError, match="no plain form"):
         plain(text)
+
+
+@pytest.mark.parametrize("text", ["{ref}`bare`", "```{prf:lemma}\n:label: bare\nSo.\n```", "$$\nx\n$$ (bare)"])
+def test_a_number_that_is_missing_is_an_error(text):
+    convert = extension("plain").Plain("page", "https://site/", lambda kind, target: ("", "https://at"))
+    assert convert("{ref}`With words <bare>`") == "[With words](https://at)"
+    with pytest.raises(ValueError, match="bare has no number"):
+        convert(text)
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -178,7 +204,8 @@ def test_a_built_book_gives_its_notebooks_the_numbers_of_its_pages(tmp_path):
     files = {
         "conf.py": CONF.format(extensions=str(EXTENSIONS)),
         "all.bib": BIB,
-        "index.md": "# Book\n\n```{toctree}\n:numbered:\none\n```\n\n```{bibliography}\n```\n",
+        "index.md": "# Book\n\n```{toctree}\n:numbered:\none\ntext\n```\n\n```{bibliography}\n```\n",
+        "text.md": "---\na: b\n---\n# Text\n\n```yaml\nkernelspec:\n---\n```\n",
         "one.md": PAGE,
     }
     for name, text in files.items():
@@ -199,3 +226,4 @@ def test_a_built_book_gives_its_notebooks_the_numbers_of_its_pages(tmp_path):
     assert "### Exercise 1.1: Last" in said
     assert "#### Solution to Exercise 1.1" in said
     assert not (tmp_path / "built/_sources/index.ipynb").exists()
+    assert not (tmp_path / "built/_sources/text.ipynb").exists()  # its text alone speaks of a kernel

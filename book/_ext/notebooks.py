@@ -35,6 +35,7 @@ from importlib.util import find_spec
 
 if not all(find_spec(name) for name in {imports}):
     %pip install --quiet "fnequiv[{extra}] @ git+{repository}\""""
+KERNELSPEC = re.compile(r"---\n(?:(?!---\n).*\n)*?kernelspec:\n")  # in the front matter, not in the text
 logger = logging.getLogger(__name__)
 
 
@@ -70,7 +71,7 @@ def look_up(app: Sphinx) -> LookUp:
             return cited(entry, kind == "cite:t"), site + address
         page, anchor = places[target]
         address = f"{site}{app.builder.get_target_uri(page)}#{anchor}"
-        return numbers.get((page, anchor), target), address
+        return numbers.get((page, anchor), ""), address
 
     return find
 
@@ -101,13 +102,13 @@ def write(app: Sphinx, exception: Exception | None) -> None:
     for page in sorted(app.env.found_docs):
         source = Path(app.env.doc2path(page))
         text = source.read_text(encoding="utf-8")
-        if source.suffix != ".md" or not re.match(r"(?s)---\n(?:.*\n)?kernelspec:\n.*?---\n", text):
+        if source.suffix != ".md" or not KERNELSPEC.match(text):
             continue
         welcome = WELCOME.format(book=app.config.html_title, site=site, page=site + app.builder.get_target_uri(page))
         install = INSTALL.format(imports=IMPORTS, extra=EXTRA, repository=repository)
         try:
             made = notebook(text, welcome, install, Plain(page, site, find, macros))
-        except (ValueError, KeyError) as problem:
+        except (ValueError, LookupError) as problem:
             logger.warning("notebooks: %s", problem, location=page)
             continue
         target = Path(app.outdir, "_sources", page).with_suffix(".ipynb")

@@ -2,7 +2,8 @@
 
 Statements and notes become block quotes, exercises and their solutions headings, options ``<details>``, references the
 numbers that the pages show. ``look_up`` tells what a reference says and where it leads; ``notebooks`` makes it from a
-built book. A directive or a role without a plain form is a ``ValueError``: nothing disappears in silence.
+built book. A directive, a role, a link or a number without a plain form is a ``ValueError``: nothing disappears in
+silence.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ NOTES = {"note", "tip", "hint", "important", "warning", "caution", "attention", 
 OPEN = re.compile(r"^\s*(`{3,}|:{3,})(?:\{([\w:-]+)\})?(.*)$")
 OPTION = re.compile(r"^:[\w-]+:")
 LABEL = re.compile(r"^:label:\s*(\S+)")
-ROLE = re.compile(r"\{([\w:-]+)\}`([^`]+)`")
+ROLE_OR_CODE = re.compile(r"\{([\w:-]+)\}`([^`]+)`|(?<!`)(`+)(?!`)(?:(?!\n\n)[\s\S])+?(?<!`)\3(?!`)")
+KEPT = re.compile("\0(\\d+)\0")
 TITLED = re.compile(r"(?s)(.+?)\s*<([^<>]+)>")  # text <target>
 DISPLAY = re.compile(r"(?ms)^\$\$\n(.*?)\n\$\$(?: \(([\w-]+)\))?$")
 PAGE_LINK = re.compile(r"\]\((?!\w+:)([^()\s#]+)\.md(#[^()\s]*)?\)")
 HERE_LINK = re.compile(r"\]\((#[\w-]+)\)")
+# A link without words, and addresses beside the page: a notebook is read elsewhere.
+LOST_LINK = re.compile(r'(?<!!)\[\]\([^)]*\)|\]\((?!\w+:)[^()]*[./#][^()]*\)|<[^>]* (?:src|href)="(?!\w+:)[^>]*>')
 
 LookUp = Callable[[str, str], tuple[str, str]]
-"""Maps a kind ("label", "cite:t", "cite:p") and a target to what the page shows and an address."""
+"""Maps a kind ("label", "cite:t", "cite:p") and a target to what the page shows ("": no number) and an address."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +74,43 @@ class Plain:
             return
         text = "\n".join(line for line in lines if not re.fullmatch(r"\([\w-]+\)=", line))
         text = DISPLAY.sub(self.equation, text)
-        text = ROLE.sub(lambda found: self.role(*found.groups()), text)
-        folder = posixpath.dirname(self.page)
-        text = PAGE_LINK.sub(
-            lambda found: f"]({self.site}{posixpath.normpath(posixpath.join(folder, found[1]))}.html{found[2] or ''})",
-            text,
-        )
-        text = HERE_LINK.sub(rf"]({self.site}{self.page}.html\1)", text)
+        code: list[str] = []
+
+        def role_or_code(found: re.Match[str]) -> str:
+            if found[1]:
+                return self.role(found[1], found[2])
+            code.append(found[0])
+            return f"\0{len(code) - 1}\0"
+
+        text = self.links(ROLE_OR_CODE.sub(role_or_code, text))
         for name, meaning in self.macros.items():
             text = re.sub(rf"\\{name}(?![A-Za-z])", meaning.replace("\\", r"\\"), text)
-        yield from text.split("\n")
+        yield from KEPT.sub(lambda found: code[int(found[1])], text).split("\n")
+
+    def links(self, text: str) -> str:
+        """Return a text with the links into the book as links to the site."""
+        folder = posixpath.dirname(self.page)
+
+        def on_the_site(found: re.Match[str]) -> str:
+            page = posixpath.normpath(posixpath.join(folder, found[1])).lstrip("/")
+            return f"]({self.site}{page}.html{found[2] or ''})"
+
+        text = HERE_LINK.sub(rf"]({self.site}{self.page}.html\1)", PAGE_LINK.sub(on_the_site, text))
+        if lost := LOST_LINK.search(text):
+            raise ValueError(f"{self.page}: book/_ext/plain.py knows no plain form of the link {lost[0]}")
+        return text
+
+    def number(self, label: str) -> str:
+        """Return what the page shows for a label."""
+        shown = self.look_up("label", label)[0]
+        if not shown:
+            raise ValueError(f"{self.page}: {label} has no number, and a notebook shows no titles for it: write them")
+        return shown
 
     def equation(self, found: re.Match[str]) -> str:
         """Return a displayed formula with its number."""
         formula, label = found.groups()
-        number = f" \\tag{{{self.look_up('label', label)[0].strip('()')}}}" if label else ""
+        number = f" \\tag{{{self.number(label).strip('()')}}}" if label else ""
         return f"$$\n{formula}{number}\n$$"
 
     def role(self, name: str, content: str) -> str:
@@ -92,8 +118,8 @@ class Plain:
         titled = TITLED.fullmatch(content)
         said, target = titled.groups() if titled else ("", content)
         if name in ("prf:ref", "ref", "numref", "eq"):
-            text, address = self.look_up("label", target)
-            return f"[{said or text}]({address})"
+            address = self.look_up("label", target)[1]
+            return f"[{said or self.number(target)}]({address})"
         if name in ("cite", "cite:p", "cite:t"):
             kind = "cite:t" if name == "cite:t" else "cite:p"
             found = [self.look_up(kind, key.strip()) for key in target.split(",")]
@@ -118,9 +144,9 @@ class Plain:
         kind = name.removeprefix("prf:")
         (title,) = self.prose([argument])
         if kind in STATEMENTS:
-            named = self.look_up("label", label)[0] if label else kind.capitalize()
+            named = self.number(label) if label else kind.capitalize()
             yield from quoted(f"{named} ({title})" if title else named, body)
-        elif kind == "proof":
+        elif kind == "proof" and body:
             yield from proof(body)
         elif name == "admonition" or name in NOTES:
             heading = title if name == "admonition" else name.capitalize()
@@ -129,10 +155,10 @@ class Plain:
             summary = re.sub(r"`([^`]+)`", r"<code>\1</code>", title)
             yield from ("<details>", f"<summary>{summary}</summary>", "", *body, "", "</details>")
         elif name == "exercise":
-            number = self.look_up("label", label)[0]
+            number = self.number(label)
             yield from ("+++", "", f"### {number}: {title}" if title else f"### {number}", "", *body)
         elif name in ("solution", "solution-start"):
-            number = self.look_up("label", argument)[0]
+            number = self.number(argument)
             yield from ("+++", "", f"#### Solution to {number}", *(["", *body] if body else []))
         elif name == "solution-end":
             yield from ("+++", "")
