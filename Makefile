@@ -109,7 +109,7 @@ links: book
 pins:
 	rm -rf _build/pins
 	$(PYTHON) -m venv _build/pins
-	_build/pins/bin/python -m pip install --quiet $(PIP_FLAGS) -e ".[dev,bench]"
+	_build/pins/bin/python -m pip install --quiet $(PIP_FLAGS) -e ".[dev,bench,binder]"
 	_build/pins/bin/python -m pip freeze --exclude-editable > _build/pins/freeze
 	{ grep '^#' constraints.txt; sed -E '/^(cuda|nvidia|triton)/d; s/[+].*//' _build/pins/freeze; } \
 	  > _build/pins/constraints.txt

@@ -104,7 +104,7 @@ def test_the_page_on_citing_agrees_with_the_citation_file():
 
 
 def test_every_requirement_has_a_pin_in_its_range():
-    for requirement in requirements("dev", "bench"):
+    for requirement in requirements("dev", "bench", "binder"):
         pin = pins().get(canonicalize_name(requirement.name))
         assert pin, f"{requirement.name} has no pin in constraints.txt: run make pins"
         assert pin in requirement.specifier, (
@@ -113,7 +113,7 @@ def test_every_requirement_has_a_pin_in_its_range():
 
 
 def test_constraints_pin_everything_that_the_extras_bring_in():
-    missing, seen, queue = set(), set(), list(requirements("dev", "bench"))
+    missing, seen, queue = set(), set(), list(requirements("dev", "bench", "binder"))
     while queue:
         requirement = queue.pop()
         name = canonicalize_name(requirement.name)
@@ -132,6 +132,18 @@ def test_constraints_pin_everything_that_the_extras_bring_in():
                 need.marker = None
                 queue.append(need)
     assert not missing, f"constraints.txt lacks {sorted(missing)}: run make pins"
+
+
+def test_what_the_book_extends_from_within_has_an_upper_bound():
+    """`measuring` replaces parts of these that they do not document: a new version may have other parts."""
+    bounds = {requirement.name: str(requirement.specifier) for requirement in requirements("book")}
+    assert all("<" in bounds[name] for name in ("myst-nb", "jupyter-client"))
+
+
+def test_binder_installs_what_is_pinned():
+    (command,) = re.findall(r"pip install .*", text("postBuild"))
+    assert "-c constraints.txt" in command
+    assert re.findall(r'"(.*?)"', command) == [".[binder]"]
 
 
 def test_the_conda_environment_agrees_with_the_constraints():
