@@ -68,39 +68,45 @@ def book(tmp_path):
     for name, content in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(content)
+        path.write_text(content, encoding="utf-8")
     shutil.copytree(EXTENSIONS, tmp_path / "book" / "_ext", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 
 def build(book):
     """Build as ``make book`` does; return the values that chapters printed because they were executed."""
-    (book / "runs.txt").write_text("")
+    (book / "runs.txt").write_text("", encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", ".", "../built/html"]
     environment = {**os.environ, "PYTHONPATH": str(book)}
     done = subprocess.run(command, cwd=book / "book", env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return (book / "runs.txt").read_text().split("value ")[1:]
+    return (book / "runs.txt").read_text(encoding="utf-8").split("value ")[1:]
 
 
 def test_a_chapter_is_executed_again_when_what_it_reaches_has_changed(book):
     assert sorted(build(book)) == ["10\n", "2\n"]
     assert build(book) == []  # nothing changed
 
-    (book / "fnequiv/base.py").write_text("NUMBER = 3\n")  # reached by one chapter, through another module
+    (book / "fnequiv/base.py").write_text(
+        "NUMBER = 3\n", encoding="utf-8"
+    )  # reached by one chapter, through another module
     assert build(book) == ["30\n"]
-    assert ">30\n<" in (book / "built/html/shallow.html").read_text()
+    assert ">30\n<" in (book / "built/html/shallow.html").read_text(encoding="utf-8")
 
-    (book / "fnequiv/base.py").write_text("NUMBER = 1\n")  # back again: its outputs are still in the cache
+    (book / "fnequiv/base.py").write_text(
+        "NUMBER = 1\n", encoding="utf-8"
+    )  # back again: its outputs are still in the cache
     assert build(book) == []
-    assert ">10\n<" in (book / "built/html/shallow.html").read_text()
+    assert ">10\n<" in (book / "built/html/shallow.html").read_text(encoding="utf-8")
 
     shallow = book / "fnequiv/shallow.py"
-    shallow.write_text(shallow.read_text().replace("The first text", "The second text"))
+    shallow.write_text(
+        shallow.read_text(encoding="utf-8").replace("The first text", "The second text"), encoding="utf-8"
+    )
     assert build(book) == ["10\n"]
-    assert "The second text" in (book / "built/html/index.html").read_text()  # the API page followed
+    assert "The second text" in (book / "built/html/index.html").read_text(encoding="utf-8")  # the API page followed
 
-    (book / "constraints.txt").write_text("numpy==2.0\n")
+    (book / "constraints.txt").write_text("numpy==2.0\n", encoding="utf-8")
     assert sorted(build(book)) == ["10\n", "2\n"]
 
 
@@ -138,14 +144,16 @@ def test_data_beside_a_module_counts_as_the_module(book):
     """A live figure's page is no Python, and every cell that imports ``explore`` shows it."""
     assert "page.html" in [path.name for path in extension("chapter_cache")._files("fnequiv.widgets")]
     (book / "fnequiv/parts").mkdir()
-    (book / "fnequiv/parts/__init__.py").write_text("")
-    (book / "fnequiv/parts/whole.py").write_text("VALUE = 5\n")
+    (book / "fnequiv/parts/__init__.py").write_text("", encoding="utf-8")
+    (book / "fnequiv/parts/whole.py").write_text("VALUE = 5\n", encoding="utf-8")
     page = book / "fnequiv/parts/page.html"
-    page.write_text("<p>one</p>")
-    (book / "book/deep.md").write_text(CHAPTER.format(title="Deep", code="from fnequiv.parts.whole import VALUE"))
+    page.write_text("<p>one</p>", encoding="utf-8")
+    (book / "book/deep.md").write_text(
+        CHAPTER.format(title="Deep", code="from fnequiv.parts.whole import VALUE"), encoding="utf-8"
+    )
     keys = {}
     for text in ("<p>one</p>", "<p>two</p>"):
-        page.write_text(text)
+        page.write_text(text, encoding="utf-8")
         script = "import chapter_cache; print(chapter_cache.chapter_key(open('deep.md').read()))"
         path = os.pathsep.join([str(book), str(book / "book/_ext")])
         command = [sys.executable, "-c", script]
@@ -176,10 +184,10 @@ def told(book):
 def test_the_status_tells_what_each_execution_took_also_of_cached_chapters(book):
     told(book)
     hungry = "from fnequiv.deep import VALUE\nheld = b'x' * (150 << 20)\ndel held"
-    (book / "book/deep.md").write_text(CHAPTER.format(title="Deep", code=hungry))
+    (book / "book/deep.md").write_text(CHAPTER.format(title="Deep", code=hungry), encoding="utf-8")
 
     def rows():
-        text = (book / "built/html/status.html").read_text()
+        text = (book / "built/html/status.html").read_text(encoding="utf-8")
         cells = [
             re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL)
             for row in re.findall(r"<tr.*?</tr>", text, re.DOTALL)

@@ -132,15 +132,15 @@ def book(tmp_path_factory):
     source = tmp_path_factory.mktemp("source")
     page = source / "book/1_one/chapter.md"
     page.parent.mkdir(parents=True)
-    page.write_text(PAGE)
-    (source / "conf.py").write_text(CONFIGURATION)
-    (source / "index.md").write_text("# Index\n\n```{toctree}\nbook/1_one/chapter\n```\n")
+    page.write_text(PAGE, encoding="utf-8")
+    (source / "conf.py").write_text(CONFIGURATION, encoding="utf-8")
+    (source / "index.md").write_text("# Index\n\n```{toctree}\nbook/1_one/chapter\n```\n", encoding="utf-8")
     built = source / "built"
     subprocess.run([sys.executable, "-m", "sphinx", "-q", "-b", "html", source, built], check=True)
     html = built / "book/1_one/chapter.html"
     # the theme of this small book has no <article>, the book's own has one
-    body = html.read_text().replace('<div class="body" role="main">', '<article class="body">')
-    html.write_text(body.replace("</body>", f"{widgets()}</body>"))
+    body = html.read_text(encoding="utf-8").replace('<div class="body" role="main">', '<article class="body">')
+    html.write_text(body.replace("</body>", f"{widgets()}</body>"), encoding="utf-8")
     return built
 
 
@@ -211,8 +211,8 @@ def test_both_sheets_have_every_exercise_with_its_stub_and_every_option(chapter,
 def test_an_exercise_without_a_solution_is_an_error(book, tmp_path):
     page = tmp_path / "book/1_one/chapter.html"
     page.parent.mkdir(parents=True)
-    whole = (book / "book/1_one/chapter.html").read_text()
-    page.write_text(whole.replace('href="#ex-code"', 'href="#elsewhere"'))
+    whole = (book / "book/1_one/chapter.html").read_text(encoding="utf-8")
+    page.write_text(whole.replace('href="#ex-code"', 'href="#elsewhere"'), encoding="utf-8")
     broken = module("pages").chapter(tmp_path, "book/1_one/chapter")
     with pytest.raises(ValueError, match="ex-code has no solution"):
         module("exercises").exercises(broken)
@@ -311,7 +311,7 @@ def test_the_outline_names_sections_and_labels_of_the_chapters():
         for slide in lecture["slides"]:
             for shown in slide["show"]:
                 name, _, anchor = shown.get("from", slide["from"]).partition("#")
-                source = (ROOT / f"{pages[name]}.md").read_text()
+                source = (ROOT / f"{pages[name]}.md").read_text(encoding="utf-8")
                 assert anchor in slugs(source), f"{name} has no section {anchor}: see book/course/slides.yml"
                 assert f":label: {shown['statement']}\n" in source if "statement" in shown else True
 

@@ -214,10 +214,10 @@ def test_an_error_that_is_expected_is_an_assertion(project):
 
 def test_an_entry_twice_and_keys_that_are_missing_or_unknown(project):
     path = project / "book/ledger.yml"
-    path.write_text(ENTRY + ENTRY)
+    path.write_text(ENTRY + ENTRY, encoding="utf-8")
     assert problems(project) == ["thm-sums: it has more than one entry"]
     for old, new, message in [("says", "tells", "tells"), ("  says: Sums commute.\n", "", "says")]:
-        path.write_text(ENTRY.replace(old, new))
+        path.write_text(ENTRY.replace(old, new), encoding="utf-8")
         with pytest.raises(ValueError, match=f"thm-sums: .*{message}"):
             checks.entries(project)
 
@@ -231,10 +231,12 @@ def build(project):
 
 
 def test_the_page_follows_the_project_and_a_lie_fails_the_build(project):
-    (project / "conf.py").write_text(CONF)
+    (project / "conf.py").write_text(CONF, encoding="utf-8")
     (project / "static").mkdir()
-    (project / "book/ledger.md").write_text(PAGE)
-    (project / "book/reference.md").write_text("# API\n\n```{eval-rst}\n.. py:function:: os.path.join()\n```\n")
+    (project / "book/ledger.md").write_text(PAGE, encoding="utf-8")
+    (project / "book/reference.md").write_text(
+        "# API\n\n```{eval-rst}\n.. py:function:: os.path.join()\n```\n", encoding="utf-8"
+    )
     (project / "book/_ext").mkdir()
     for name in ("ledger.py", "ledger_checks.py"):
         (project / "book/_ext" / name).write_text((EXTENSIONS / name).read_text(encoding="utf-8"), encoding="utf-8")

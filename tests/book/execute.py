@@ -33,7 +33,8 @@ sys.meta_path.insert(0, NoTorch())
 LAST_CELL = """
 import json, resource, sys
 files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
-print(json.dumps([sorted(filter(None, files.values())), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print(json.dumps([sorted(filter(None, files.values())), held]))
 """
 
 
@@ -65,8 +66,8 @@ def execute(path):
             return [str(problem)], 0
         finally:
             os.chdir("/")
-    files, kilobytes = json.loads(notebook.cells.pop().outputs[0].text)
-    return list(problems(notebook, files)), kilobytes * 1024
+    files, held = json.loads(notebook.cells.pop().outputs[0].text)
+    return list(problems(notebook, files)), held
 
 
 def main(folder, *names):

@@ -87,7 +87,9 @@ def test_every_exercise_stands_on_both_sheets_and_no_solution_on_the_first(book,
     unsolved, solved = sheets(course, "exercises"), sheets(course, "solutions")
     assert unsolved.keys() == solved.keys() == {path.stem for path in book.glob("book/[0-9a]*/*.html")}
     for name in unsolved:
-        first, second = (BeautifulSoup(found[name].read_text(), "html.parser") for found in (unsolved, solved))
+        first, second = (
+            BeautifulSoup(found[name].read_text(encoding="utf-8"), "html.parser") for found in (unsolved, solved)
+        )
         labels = [section["id"] for section in first.find_all("section", id=True)]
         assert len(labels) >= 3
         assert labels == [section["id"] for section in second.find_all("section", id=True)]

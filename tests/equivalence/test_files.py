@@ -92,7 +92,7 @@ def test_paths(tmp_path, theta):
         load(tmp_path)
     with pytest.raises(TypeError, match="path must be"):
         load(theta)
-    (tmp_path / "net.txt").write_text("0.weight = 1")
+    (tmp_path / "net.txt").write_text("0.weight = 1", encoding="utf-8")
     with pytest.raises(ValueError, match="no other kind of file is read"):
         load(tmp_path / "net.txt")
 

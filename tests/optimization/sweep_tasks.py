@@ -9,7 +9,7 @@ import torch
 
 def _note(log, generator):
     if log:
-        with Path(log).open("a") as file:
+        with Path(log).open("a", encoding="utf-8") as file:
             file.write(f"{generator.initial_seed()}\n")
 
 

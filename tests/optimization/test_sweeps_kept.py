@@ -37,7 +37,7 @@ def importable(monkeypatch):
 
 
 def begun(log):
-    return sorted(int(line) for line in Path(log).read_text().split()) if Path(log).exists() else []
+    return sorted(int(line) for line in Path(log).read_text(encoding="utf-8").split()) if Path(log).exists() else []
 
 
 def same(found, wanted):
@@ -257,7 +257,7 @@ def test_damaged_and_strange_files_are_named_and_nothing_in_them_runs(tmp_path, 
     assert not (tmp_path / "ran").exists()
     file.unlink()
     assert len(sweep(Bowl(), 2, checkpoint=tmp_path / "a", **arguments)) == 2
-    (tmp_path / "a" / "sweep.json").write_text("{")
+    (tmp_path / "a" / "sweep.json").write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match=r"sweep.json is damaged"):
         sweep(Bowl(), 2, checkpoint=tmp_path / "a", **arguments)
 
@@ -309,7 +309,7 @@ def test_a_checkpoint_stays_in_its_folder(refuses, tmp_path, name):
         "one folder each",
     )
     file = tmp_path / "file"
-    file.write_text("not a folder")
+    file.write_text("not a folder", encoding="utf-8")
     for wrong in ("", file, "a\0b", "x" * 300, file / "below", tmp_path / ("x" * 300)):
         for call in (sweep, lambda task, *args, **options: sweep_each({"k": task}, *args, **options)):
             with pytest.raises(ValueError, match=r"a folder's path|cannot be written") as caught:
