@@ -1,5 +1,6 @@
 """The course kit, from a small book: what a sheet leaves out, and that a deck cannot show what is not there."""
 
+import dataclasses
 import importlib.util
 import json
 import re
@@ -62,6 +63,10 @@ Yes. An explanation of the second option.
 ::::
 ::::::
 
+## Small <b & more
+
+A paragraph.
+
 ## Exercises
 
 ```{exercise} By hand
@@ -105,7 +110,7 @@ def solved(): return 1
 """
 CONFIGURATION = (
     "extensions = ['myst_parser', 'sphinx_design', 'sphinx_proof', 'sphinx_exercise']\n"
-    "myst_enable_extensions = ['dollarmath', 'colon_fence']\n"
+    "myst_enable_extensions = ['dollarmath', 'colon_fence']\nhtml_permalinks_icon = '#'  # as the book's theme\n"
 )
 SECRETS = (
     "The answer of the first solution",
@@ -176,6 +181,13 @@ def chapter(book):
     return module("pages").chapter(book, "book/1_one/chapter")
 
 
+@pytest.fixture
+def material(book):
+    material = module("slides").Material(book)
+    material.pages = {"chapter": "book/1_one/chapter"}
+    return material
+
+
 def text(html):
     return " ".join(BeautifulSoup(html, "html.parser").get_text(" ").split())
 
@@ -208,6 +220,19 @@ def test_both_sheets_have_every_exercise_with_its_stub_and_every_option(chapter,
     assert "(a) The wrong option" in text(sheet)
 
 
+def test_titles_are_text_not_html(chapter, material, tmp_path):
+    titled = dataclasses.replace(chapter, title="When a <b & c")
+    for solved in (False, True):
+        heading = BeautifulSoup(module("sheets").sheet(titled, solved), "html.parser").h1
+        assert heading.get_text().startswith("When a <b & c: exercises")
+    module("pages").written(tmp_path / "page.html", "When a <b & c", "", "sheet.css")
+    assert "<title>When a &lt;b &amp; c</title>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    (place,) = [one["id"] for one in chapter.article.find_all("section") if one["id"].startswith("small")]
+    slide = BeautifulSoup(module("slides").slide({"from": f"chapter#{place}", "show": []}, material), "html.parser")
+    assert slide.h2.get_text() == "Small <b & more"
+    assert slide.footer.get_text() == "A chapter: Small <b & more"
+
+
 def test_an_exercise_without_a_solution_is_an_error(book, tmp_path):
     page = tmp_path / "book/1_one/chapter.html"
     page.parent.mkdir(parents=True)
@@ -225,13 +250,6 @@ def test_every_chapter_of_the_contents_exists():
 
 
 # --- slides ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def material(book):
-    material = module("slides").Material(book)
-    material.pages = {"chapter": "book/1_one/chapter"}
-    return material
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import copy
 import functools
+import html
 import json
 import mimetypes
 import re
@@ -38,7 +39,7 @@ class Chapter:
     """A built chapter; ``page`` is its path below the book without the suffix."""
 
     page: str
-    title: str
+    title: str  # plain text, not HTML
     article: Tag = field(repr=False)
     book: Path = field(repr=False)
     widgets: dict[str, Any] = field(repr=False)
@@ -114,7 +115,7 @@ def _inline(address: str, source: Chapter) -> str:
 
 
 def written(path: Path, title: str, body: str, style: str, script: str = "") -> None:
-    """Write a page: our styles and scripts inside it, MathJax and the colours of code beside it."""
+    """Write a page: our styles and scripts inside it, MathJax and the colours of code beside it; the title is text."""
     tex = configuration()["sphinx"]["config"]["mathjax3_config"]["tex"]
     styles = "".join((HERE / name).read_text(encoding="utf-8") for name in ("pieces.css", style))
     code = (HERE / script).read_text(encoding="utf-8") if script else ""
@@ -122,7 +123,7 @@ def written(path: Path, title: str, body: str, style: str, script: str = "") -> 
     path.write_text(
         '<!DOCTYPE html>\n<html lang="en" data-theme="light">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n"
+        f"<title>{html.escape(title)}</title>\n"
         f'<link rel="stylesheet" href="assets/pygments.css">\n<style>\n{styles}</style>\n'
         f"<script>window.MathJax = {json.dumps({'tex': tex})};</script>\n"
         '<script defer src="assets/mathjax.js"></script>\n'

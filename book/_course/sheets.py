@@ -8,6 +8,7 @@ They are cut from the built pages, so they hold what the chapters hold; nothing 
 from __future__ import annotations
 
 import sys
+from html import escape
 from pathlib import Path
 
 from exercises import Exercise, Question, exercises, questions
@@ -21,7 +22,7 @@ def sheet(chapter: Chapter, solved: bool) -> str:
     found = exercises(chapter)
     asked = "".join(question(one, solved) for one in questions(chapter))
     parts = [
-        f"<h1>{chapter.title}: {'exercises and solutions' if solved else 'exercises'}</h1>",
+        f"<h1>{escape(chapter.title)}: {'exercises and solutions' if solved else 'exercises'}</h1>",
         f'<p>From <a href="{chapter.address}">the chapter</a> of <i>Exploring the Complexity of Deep Neural Networks '
         f"through Functional Equivalence</i>. A cell of code belongs behind the cells of the chapter. {LICENCE}</p>",
         f"<h2>Check yourself</h2>\n<ol>{asked}</ol>" if asked else "",
@@ -55,7 +56,7 @@ def write(book: Path, folder: Path, mathjax: Path) -> None:
             title = f"{chapter.title}: {'solutions' if solved else 'exercises'}"
             written(folder / name, title, sheet(chapter, solved), "sheet.css")
         links = f'<a href="{names[0]}">exercises</a>, <a href="{names[1]}">solutions</a>'
-        lines.append(f"<li>{chapter.title}: {links}</li>")
+        lines.append(f"<li>{escape(chapter.title)}: {links}</li>")
     body = f"<h1>Exercise sheets</h1>\n<p>To print one, use the browser.</p>\n<ul>{''.join(lines)}</ul>"
     written(folder / "sheets.html", "Exercise sheets", body, "sheet.css")
 

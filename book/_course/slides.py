@@ -138,7 +138,7 @@ def slide(entry: dict[str, Any], material: Material) -> str:
         body += "\n".join(material.piece(place, kind, what, rows) for kind, what in pieces.items())
     ask = f'<p class="ask">{html.escape(entry["ask"])}</p>' if entry.get("ask") else ""
     anchor = entry["from"].partition("#")[2]
-    link = f'<a href="{source.address}{"#" + anchor if anchor else ""}">{source.title}: {heading}</a>'
+    link = f'<a href="{source.address}{"#" + anchor if anchor else ""}">{html.escape(f"{source.title}: {heading}")}</a>'
     title = entry.get("title") or re.sub(r"^[\d.]+ ", "", heading)
     return (
         f'<section class="slide"><header><h2>{html.escape(title)}</h2></header><div class="body">{body}</div>{ask}'
@@ -168,7 +168,7 @@ def write(book: Path, folder: Path, mathjax: Path) -> list[Path]:
     material, paths = Material(book), []
     for lecture in outline():
         path = folder / f"{re.sub(r'[^a-z0-9]+', '-', lecture['name'].lower())}.html"
-        written(path, html.escape(lecture["title"]), deck(lecture, material), "slides.css", "slides.js")
+        written(path, lecture["title"], deck(lecture, material), "slides.css", "slides.js")
         paths.append(path)
     return paths
 
