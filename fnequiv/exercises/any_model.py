@@ -42,10 +42,12 @@ def _blocks_complaint(
     got: Iterable[Iterable[str]], names: Sequence[str], equations: Equations, fixed: list[str]
 ) -> str:
     found = [frozenset(block) for block in got]
-    wanted = {frozenset(block) for block in _blocks(names, equations, fixed)}
-    if strange := next((block for block in found if block not in wanted), None):
-        return f"{brief(sorted(strange))} is not a block"
-    if missing := next((block for block in wanted if block not in found), None):
+    wanted = [frozenset(block) for block in _blocks(names, equations, fixed)]  # sorted, so that all hear of the same
+    strange = next((block for block in found if block not in wanted), None)
+    if strange is not None:
+        return f"{brief(sorted(strange))} is not a block" if strange else "a block holds one name at least"
+    missing = next((block for block in wanted if block not in found), None)
+    if missing is not None:
         return f"the block {brief(sorted(missing))} is missing"
     return "a block stands there twice" if len(found) > len(wanted) else ""
 
@@ -185,7 +187,10 @@ TASKS = (
                 "where all units are equal nothing can be told, so try numbers that differ",
             ),
             Mistake(_exchanges, "these are exchanges of two units only, and phi may pass other orders"),
-            Mistake(lambda phi, n: math.factorial(n), "not every operator treats all units alike"),
+            Mistake(
+                lambda phi, n: math.factorial(n),
+                "not every operator treats all units alike, and zeros hide it",
+            ),
         ),
     ),
 )

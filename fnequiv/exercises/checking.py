@@ -96,7 +96,7 @@ def check(name: str, answer: Any) -> Verdict:
     Examples
     --------
     >>> verdict = check("log-copies", lambda widths, activation: 0.0)
-    Not yet: log_copies((1, 1, 1), 'tanh') gave 0, and 0.6931 was asked.
+    Not yet: log_copies((1, 1, 1), 'tanh') gave 0, and 0.6931 was asked: at a guess, a tanh neuron may also be flipped.
     >>> bool(verdict)
     False
     """

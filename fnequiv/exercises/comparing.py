@@ -89,8 +89,24 @@ def _arrays(got: Any, wanted: Any, tolerance: float) -> str | None:
     return None
 
 
-def changed(got: Any, wanted: Any, tolerance: float) -> str:
-    """Return the first entry of a network's output that is not what it was, as "output[0, 2] is 1, and was 2", or "".
+def misshapen(got: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """Return which of a network's tensors is missing or has another shape than before, or "".
+
+    Examples
+    --------
+    >>> misshapen({"w": np.ones(3)}, {"w": np.ones((1, 3))}), misshapen({}, {"w": np.ones(3)})
+    ('w has shape (3,), and (1, 3) was asked', 'w is missing')
+    """
+    for name, tensor in params.items():
+        if name not in got:
+            return f"{name} is missing"
+        if np.shape(got[name]) != tensor.shape:
+            return f"{name} has shape {np.shape(got[name])}, and {tensor.shape} was asked"
+    return ""
+
+
+def changed(got: Any, wanted: Any, tolerance: float, name: str = "output", link: str = "was") -> str:
+    """Return the first entry of an output that is not what it was, as "output[0, 2] is 1, and was 2", or "".
 
     Examples
     --------
@@ -103,7 +119,7 @@ def changed(got: Any, wanted: Any, tolerance: float) -> str:
     index = tuple(int(i) for i in np.argwhere(off)[0])
     is_, was = got[index].item(), wanted[index].item()
     digits = next((d for d in (4, 8) if brief(is_, d) != brief(was, d)), 17)
-    return f"output{list(index)} is {brief(is_, digits)}, and was {brief(was, digits)}"
+    return f"{name}{list(index)} is {brief(is_, digits)}, and {link} {brief(was, digits)}"
 
 
 def difference(got: Any, wanted: Any, tolerance: float) -> str | None:

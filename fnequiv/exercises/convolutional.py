@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .comparing import difference
+from .comparing import changed, misshapen
 from .tasks import Mistake, Task
 
 Array = npt.NDArray[np.float64]
@@ -118,14 +118,13 @@ _UPRIGHT = ("conv.weight", *(f"norm.{part}" for part in _VECTORS))
 
 
 def _upright_complaint(got: Parameters, params: Parameters) -> str:
-    for name in _UPRIGHT:
-        if np.shape(got[name]) != params[name].shape:
-            return f"{name} has shape {np.shape(got[name])}, and {params[name].shape} was asked"
+    if words := misshapen(got, params):
+        return words
     if not (np.asarray(got["norm.weight"]) > 0).all():
         return "an entry of norm.weight is not positive"
     if (np.asarray(got["norm.running_var"]) < 0).any():
         return "a variance is negative"
-    words = difference(_behind_norm(got), _behind_norm(params), 1e-8)
+    words = changed(_behind_norm(got), _behind_norm(params), 1e-8)
     return f"what comes out of the BatchNorm has changed ({words})" if words else ""
 
 

@@ -29,6 +29,8 @@ def _cover_line_cases() -> list[tuple[list[float], float]]:
     return [
         ([0.0], 0.5),
         ([0.0, 1.0], 0.5),
+        ([0.0, 0.75], 0.5),
+        ([0.0, 0.25, 0.75], 0.5),
         ([0.0, 0.5, 1.0, 1.5], 0.25),
         ([2.0, 0.0, 1.75, 0.25, 3.0], 0.25),
         ([0.75, 1.25, 4.0, 4.75, 5.25, 9.0], 0.5),
@@ -43,6 +45,14 @@ def _swept(points: Sequence[float], reach: float, strict: bool = False) -> int:
         if p > end or (strict and p == end):
             count, end = count + 1, p + reach
     return count
+
+
+def _centred_at_points(points: Sequence[float], eps: float) -> int:
+    """Try all choices of balls, each with a point as its centre."""
+    balls = [frozenset(q for q in points if abs(p - q) <= eps) for p in points]
+    sizes = range(1, len(points) + 1)
+    choices = (chosen for size in sizes for chosen in itertools.combinations(balls, size))
+    return next(len(chosen) for chosen in choices if frozenset.union(*chosen) == set(points))
 
 
 # --- log-sorted-lists -----------------------------------------------------------------------------------------------
@@ -87,6 +97,7 @@ TASKS = (
                 lambda points, eps: _swept(sorted(points), eps),
                 "a ball reaches eps to both sides, so put its centre eps to the right of the first point in it",
             ),
+            Mistake(_centred_at_points, "the centre of a ball need not be one of the points"),
             Mistake(
                 lambda points, eps: _swept(sorted(points), 2 * eps, strict=True),
                 "a ball holds its two ends as well",
@@ -98,6 +109,10 @@ TASKS = (
             Mistake(
                 lambda points, eps: len({math.floor(p / (2 * eps)) for p in points}),
                 "these are cells of a fixed grid, and balls may stand anywhere",
+            ),
+            Mistake(
+                lambda points, eps: len({round(p / (2 * eps)) for p in points}),
+                "a fixed grid of balls is not always the best, for they may stand anywhere",
             ),
             Mistake(
                 lambda points, eps: max(1, math.ceil((max(points) - min(points)) / (2 * eps))),

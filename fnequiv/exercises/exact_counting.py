@@ -44,7 +44,10 @@ def _log_orbit_size_cases() -> list[tuple[Array, Array, Array]]:
 
     big = np.arange(240.0)[:, None]
     twins = np.minimum(big, 200.0)  # the last forty are one
+    two_outputs = np.ones((2, 2)), np.zeros(2), np.array([[1.0, 1.0], [2.0, 3.0]])
     return [
+        two_outputs,  # the second output tells the neurons apart, the first does not
+        (np.array([[1.0, 2.0], [1.0, 3.0]]), np.zeros(2), np.ones((1, 2))),  # the second input does
         network((1, 0, 2), (1, 0, 3)),  # the columns differ: no tie
         network((1, 0, 2), (1, 0, 2), (1, 0, 3)),
         network((1, 0, 2), (1, 1, 2), (1, 0, 2), (1, 0, 2), (2, 0, 2)),
@@ -145,6 +148,18 @@ TASKS = (
                 "a tie takes equal biases as well",
             ),
             Mistake(_few_twins, "m equal neurons have m! orders, so divide by m! and not by m"),
+            Mistake(
+                lambda W1, b1, W2: _log_quotient(_neurons(W1, b1, W2[:1])),
+                "there may be several outputs, and two neurons are tied if all of them agree",
+            ),
+            Mistake(
+                lambda W1, b1, W2: _log_quotient(_neurons(W1[:, :1], b1, W2)),
+                "there may be several inputs, and two neurons are tied if all of their weights agree",
+            ),
+            Mistake(
+                lambda W1, b1, W2: _log_orbit_size(W1, b1, W2) / math.log(2),
+                "these are bits, and the natural logarithm is in nats",
+            ),
             Mistake(
                 lambda W1, b1, W2: math.log(math.exp(_log_quotient(_neurons(W1, b1, W2)))),
                 "the number itself is too large for a float, so add and subtract logarithms",

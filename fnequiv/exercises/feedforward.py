@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from .comparing import difference
+from .comparing import changed, misshapen
 from .tasks import Mistake, Task
 
 Array = npt.NDArray[np.float64]
@@ -118,12 +118,11 @@ def _to_tanh(params: Parameters) -> Parameters:
 
 
 def _other_function(got: Parameters, params: Parameters) -> str:
-    for name, array in params.items():
-        if np.shape(got[name]) != array.shape:
-            return f"{name} has shape {np.shape(got[name])}, and {array.shape} was asked"
+    if words := misshapen(got, params):
+        return words
     x = np.random.default_rng(1).normal(size=(100, params["0.weight"].shape[1]))
     arrays = {name: np.asarray(array) for name, array in got.items()}
-    words = difference(_forward(arrays, x, tanh=True), _forward(params, x, tanh=False), 1e-8)
+    words = changed(_forward(arrays, x, tanh=True), _forward(params, x, tanh=False), 1e-8)
     return f"the tanh network is another function ({words})" if words else ""
 
 

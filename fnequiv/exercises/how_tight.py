@@ -6,10 +6,12 @@ x ↦ Σ v_i relu(w_i x + b_i) + c is a row (w, b, v, c). There are many packing
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import numpy as np
 import numpy.typing as npt
 
-from .comparing import brief, difference
+from .comparing import brief, changed
 from .tasks import Mistake, Task
 
 Array = npt.NDArray[np.float64]
@@ -37,7 +39,7 @@ def _chain(f: Array, delta: float) -> list[int]:
 
 
 def _packing_complaint(got: object, f: Array, delta: float) -> str:
-    numbers = np.asarray(got)
+    numbers = np.asarray(sorted(got) if isinstance(got, Set) else got)
     if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
         return "the answer is a list of numbers of rows"
     kept = [int(index) for index in numbers]
@@ -87,8 +89,8 @@ def _widen_complaint(got: object, networks: Array) -> str:
         return f"its shape is {wide.shape}, and {shape} was asked"
     if np.abs(wide).max() > 1:
         return "a weight is outside [-1, 1], so it is no member of the class"
-    words = difference(_values(wide), _values(networks), 1e-12)
-    return f"the functions have changed (a value {words.partition('gave ')[2]})" if words else ""
+    words = changed(_values(wide), _values(networks), 1e-12, "value")
+    return f"the functions have changed ({words})" if words else ""
 
 
 def _widen_cases() -> list[tuple[Array]]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -46,16 +47,38 @@ def _copies_cases() -> list[tuple[np.ndarray, np.ndarray]]:
         ([0.5, 0.5, 2.0], [1.0, -1.0, 1.0]),  # no twins: only the rows agree
         ([0.0, 2.0, 1.0], [0.0, 1.0, 1.0]),  # a neuron of zeros is its own flip
         ([0.7, -0.7, 0.7, 0.0], [1.0, -1.0, 1.0, 0.0]),
+        ([0.0], [1.0]),  # a flip moves what is zero in one place only
+        ([0.0, 2.0], [1.0, 1.0]),
+        ([2.0, 1.0], [0.0, 1.0]),
+        ([0.0, 0.0, 1.0], [0.0, 0.0, 1.0]),  # twins of zeros
+        ([0.5, 1.5], [3.0, 1.0]),  # only the products agree
     ]
     return [(np.array(w), np.array(v)) for w, v in given]
 
 
-def _quotient(w: np.ndarray, v: np.ndarray, flips: bool = True) -> int:
-    """Divide by the orders of exact twins, and halve for zeros: what is right if nobody is a flipped twin."""
+def _exact(neuron: tuple[float, float]) -> tuple[float, float]:
+    return neuron
+
+
+def _up_to_flip(neuron: tuple[float, float]) -> tuple[float, float]:
+    return max(neuron, (-neuron[0], -neuron[1]))
+
+
+def _formula(w: np.ndarray, v: np.ndarray, twins: Callable[..., object], moving: Callable[..., object]) -> int:
+    """Divide the orders by those among twins, who have one image, and double for each neuron that a flip moves."""
     neurons = list(zip(w.tolist(), v.tolist(), strict=True))
-    twins = math.prod(math.factorial(neurons.count(neuron)) for neuron in set(neurons))
-    moving = sum(neuron != (0.0, 0.0) for neuron in neurons) if flips else 0
-    return math.factorial(len(neurons)) // twins * 2**moving
+    families = Counter(map(twins, neurons)).values()
+    orders = math.factorial(len(neurons)) // math.prod(map(math.factorial, families))
+    return orders * 2 ** sum(bool(moving(*neuron)) for neuron in neurons)
+
+
+def _not_zero(a: float, b: float) -> bool:
+    return (a, b) != (0, 0)
+
+
+def _zeros_apart(w: np.ndarray, v: np.ndarray) -> int:
+    zeros = sum(not _not_zero(a, b) for a, b in zip(w, v, strict=True))
+    return _formula(w, v, _up_to_flip, _not_zero) * math.factorial(zeros)
 
 
 TASKS = (
@@ -85,6 +108,18 @@ TASKS = (
                 "the number itself is too large for a float, so add logarithms (math.lgamma(d + 1) is log d!)",
             ),
             Mistake(
+                lambda w, a: math.prod(math.factorial(d) * (2**d if a == "tanh" else 1) for d in w[1:-1]),
+                "this is the number of copies itself, and its logarithm was asked",
+            ),
+            Mistake(
+                lambda w, a: _log_copies(w, a) - math.fsum(map(math.log, w[1:-1])),
+                "the gamma function of d is (d - 1)!, so it has to be math.lgamma(d + 1)",
+            ),
+            Mistake(
+                lambda w, a: _log_copies(w, "sigmoid") + (len(w) - 2) * math.log(2) * (a == "tanh"),
+                "each neuron may be flipped by itself, so a layer of d neurons has 2^d sign patterns and not 2",
+            ),
+            Mistake(
                 lambda w, a: _log_copies(w, a) / math.log(2),
                 "these are bits, and the natural logarithm is in nats",
             ),
@@ -107,10 +142,29 @@ TASKS = (
                 "these are moves, and several of them may lead to one copy",
             ),
             Mistake(
-                lambda w, v: _quotient(w, v, flips=False),
+                lambda w, v: _formula(w, v, _exact, lambda a, b: False),
                 "each neuron may also be flipped",
             ),
-            Mistake(_quotient, "two neurons that differ by a flip are twins as well"),
+            Mistake(
+                lambda w, v: _formula(w, v, _exact, _not_zero), "two neurons that differ by a flip are twins as well"
+            ),
+            Mistake(
+                lambda w, v: _formula(w, v, _up_to_flip, lambda a, b: True),
+                "a neuron of zeros is its own flip, and does not double the count",
+            ),
+            Mistake(
+                lambda w, v: _formula(w, v, _up_to_flip, lambda a, b: a),
+                "a flip moves a neuron with w = 0 as well, unless its v is 0, too",
+            ),
+            Mistake(
+                lambda w, v: _formula(w, v, _up_to_flip, lambda a, b: b),
+                "a flip moves a neuron with v = 0 as well, unless its w is 0, too",
+            ),
+            Mistake(_zeros_apart, "several neurons of zeros are twins like any others"),
+            Mistake(
+                lambda w, v: _formula(w, v, math.prod, _not_zero),
+                "twins agree in w and in v up to one sign, and equal products w * v are not enough",
+            ),
             Mistake(
                 lambda w, v: math.factorial(len(w)) * 2 ** int(np.count_nonzero((w != 0) | (v != 0))),
                 "exchanging two equal neurons gives no new copy",

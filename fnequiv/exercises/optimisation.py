@@ -1,7 +1,7 @@
 """Exercises of the chapter "Optimisation": distinct orders, starts near a copy, and the barrier on a line.
 
 Notation: d rows of a hidden layer, d* their distinct orders, the open cube of edge δ (theorem "Starts near a copy").
-The oracles list all orders, or fit the straight line between the two ends.
+The oracles list all orders, or subtract a straight line in fractions.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-
-import numpy as np
+from fractions import Fraction
 
 from .tasks import Mistake, Task
 
@@ -72,17 +71,45 @@ def _near_cases() -> list[tuple[Rows, Rows, float]]:
         [(0.0, 0.0), (1.0, 0.75), (0.0, 2.0)],
         [(0.375, 0.375), (1.0, 0.0), (0.0, 2.0)],
     ]
-    return [(start, rows, 1.0) for start in starts]
+    crowded: list[tuple[Rows, Rows]] = [  # delta is larger than the distance of two rows, or rows are equal
+        ([(0.0,), (1.0,), (1.0,)], [(0.0,), (0.0,), (1.0,)]),
+        ([(0.3,), (0.0,)], [(0.0,), (0.6,)]),
+        ([(0.0, 0.0), (0.45, 0.0)], [(0.0, 0.0), (-0.15, 0.45)]),
+    ]
+    return [*((start, rows, 1.0) for start in starts), *((start, rows, 1.0) for start, rows in crowded)]
+
+
+def _first_unused(start: Rows, rows: Rows, delta: float) -> bool:
+    """Give each row of the start the first near one that is left."""
+    left = list(rows)
+    for row in start:
+        near = next((other for other in left if _distance(row, other) < delta / 2), None)
+        if near is None:
+            return False
+        left.remove(near)
+    return True
+
+
+def _nearest_sets(start: Rows, rows: Rows, delta: float) -> bool:
+    nearest = [min(rows, key=lambda other: _distance(row, other)) for row in start]
+    return set(nearest) == set(rows) and _near_in_order(start, nearest, delta / 2)
+
+
+def _least_sum(start: Rows, rows: Rows, delta: float) -> bool:
+    """Look only at the order in which all distances together are least."""
+    orders = itertools.permutations(rows)
+    best = min(orders, key=lambda order: math.fsum(_distance(a, b) for a, b in zip(start, order, strict=True)))
+    return _near_in_order(start, best, delta / 2)
 
 
 # --- barrier --------------------------------------------------------------------------------------------------------
 
 
 def _barrier(losses: Sequence[float]) -> float:
-    """Fit the straight line to the two ends, and look how far the losses are above it."""
-    shares, values = np.linspace(0, 1, len(losses)), np.asarray(losses, dtype=float)
-    line = np.polyval(np.polyfit(shares[[0, -1]], values[[0, -1]], 1), shares)
-    return float(max((values - line).max(), 0.0))
+    """Subtract the straight line through the two ends in exact fractions, and look for the largest rest."""
+    values, last = [Fraction(loss) for loss in losses], len(losses) - 1
+    slope = (values[-1] - values[0]) / last
+    return float(max(value - values[0] - slope * i for i, value in enumerate(values)))
 
 
 def _barrier_cases() -> list[tuple[list[float]]]:
@@ -134,6 +161,9 @@ TASKS = (
                 "a cube of edge delta reaches delta / 2 to each side",
             ),
             Mistake(_closed, "the cube is open, and a distance of exactly delta / 2 lies outside"),
+            Mistake(_first_unused, "the first row that is near may be the only one for another, so try every order"),
+            Mistake(_nearest_sets, "sets forget how often a row occurs, and each of them has to be met once"),
+            Mistake(_least_sum, "the order of the least sum may have one distance too large, where another has none"),
             Mistake(_euclidean, "a cube is a ball of the sup norm: the largest of the differences counts"),
         ),
     ),
@@ -143,7 +173,7 @@ TASKS = (
         asks="how far the losses rise above the straight line between the first and the last of them (0 if nowhere)",
         cases=_barrier_cases,
         oracle=_barrier,
-        against="a line fitted to the ends",
+        against="a line through the ends in fractions",
         tolerance=1e-9,
         mistakes=(
             Mistake(lambda losses: max(losses), "this is the highest loss, and the rise above the line was asked"),

@@ -13,24 +13,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .comparing import difference
+from .comparing import changed, misshapen
+from .residual_networks import Array, Parameters, block_count, forward, network
 from .tasks import Mistake, Task
 
-Array = npt.NDArray[np.float64]
 Order = npt.NDArray[np.intp]
-Parameters = dict[str, Array]
-
-
-def _network(n: int, m: int, blocks: int, seed: int) -> Parameters:
-    rng = np.random.default_rng(seed)
-    shapes = {"stem": (n, 2), "head": (3, n)}
-    shapes |= {f"inner.{t}": (m, n) for t in range(blocks)} | {f"outer.{t}": (n, m) for t in range(blocks)}
-    weights = {f"{name}.weight": rng.integers(-9, 10, shape) / 4 for name, shape in shapes.items()}
-    return weights | {f"{name}.bias": rng.integers(1, 20, rows) / 4 for name, (rows, _) in shapes.items()}
-
-
-def _blocks(params: Parameters) -> int:
-    return sum(name.startswith("inner.") for name in params) // 2
 
 
 # --- bottleneck-orders ----------------------------------------------------------------------------------------------
@@ -76,7 +63,7 @@ def _orders_cases() -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
 
 def _permute(params: Parameters, order: Order) -> Parameters:
     matrix = np.eye(len(order))[order]
-    blocks = range(_blocks(params))
+    blocks = range(block_count(params))
     new = dict(params)
     for name in ("stem", *(f"outer.{t}" for t in blocks)):
         new |= {f"{name}.{part}": matrix @ params[f"{name}.{part}"] for part in ("weight", "bias")}
@@ -93,30 +80,20 @@ def _permute_but(left: Callable[[str], bool]) -> Callable[[Parameters, Order], P
 
 
 def _inner_biases_too(params: Parameters, order: Order) -> Parameters:
-    names = [f"inner.{t}.bias" for t in range(_blocks(params))]
+    names = [f"inner.{t}.bias" for t in range(block_count(params))]
     return {**_permute(params, order), **{name: params[name][order] for name in names}}
 
 
 def _permute_cases() -> list[tuple[Parameters, Order]]:
     cases = (([1, 0], 2, 1), ([1, 2, 0], 4, 2), ([2, 0, 3, 1], 4, 3))
-    return [(_network(len(o), m, blocks, seed), np.array(o)) for seed, (o, m, blocks) in enumerate(cases)]
+    return [(network(len(o), m, blocks, seed), np.array(o)) for seed, (o, m, blocks) in enumerate(cases)]
 
 
 # --- bare-stream ----------------------------------------------------------------------------------------------------
 
 
-def _forward(params: Parameters, x: Array) -> Array:
-    def linear(name: str, h: Array) -> Array:
-        return h @ np.asarray(params[f"{name}.weight"]).T + np.asarray(params[f"{name}.bias"])
-
-    h = linear("stem", x)
-    for t in range(_blocks(params)):
-        h = h + linear(f"outer.{t}", np.maximum(linear(f"inner.{t}", h), 0))
-    return linear("head", h)
-
-
 def _written(params: Parameters) -> list[str]:
-    return ["stem.bias", *(f"outer.{t}.bias" for t in range(_blocks(params)))]
+    return ["stem.bias", *(f"outer.{t}.bias" for t in range(block_count(params)))]
 
 
 def _bare(params: Parameters) -> Parameters:
@@ -128,7 +105,7 @@ def _bare(params: Parameters) -> Parameters:
 def _readers_told(params: Parameters, known: Array) -> Parameters:
     """Reader t (the head is the last) takes ``known[t]`` into its bias; nobody writes a bias any more."""
     new = dict(params)
-    for name, shift in zip([*(f"inner.{t}" for t in range(_blocks(params))), "head"], known, strict=True):
+    for name, shift in zip([*(f"inner.{t}" for t in range(block_count(params))), "head"], known, strict=True):
         new[f"{name}.bias"] = params[f"{name}.bias"] + params[f"{name}.weight"] @ shift
     return {**new, **{name: np.zeros_like(params[name]) for name in _written(params)}}
 
@@ -142,20 +119,28 @@ def _too_early(params: Parameters) -> Parameters:
     return _readers_told(params, np.vstack([sums[1:], sums[-1:]]))
 
 
+def _in_order_of_texts(params: Parameters) -> Parameters:
+    """Take block 10 before block 2."""
+    order = sorted(range(block_count(params)), key=str)
+    sums = np.array([params["stem.bias"], *(params[f"outer.{t}.bias"] for t in order)]).cumsum(0)
+    known = sums.copy()
+    known[order] = sums[:-1]
+    return _readers_told(params, known)
+
+
 def _bare_complaint(got: Parameters, params: Parameters) -> str:
-    for name, tensor in params.items():
-        if np.shape(got[name]) != tensor.shape:
-            return f"{name} has shape {np.shape(got[name])}, and {tensor.shape} was asked"
+    if words := misshapen(got, params):
+        return words
     for name in _written(params):
         if np.asarray(got[name]).any():
             return f"{name} is not zero"
     x = np.random.default_rng(1).normal(size=(100, 2))
-    words = difference(_forward(got, x), _forward(params, x), 1e-8)
+    words = changed(forward(got, x), forward(params, x), 1e-8)
     return f"the network is another function ({words})" if words else ""
 
 
 def _bare_cases() -> list[tuple[Parameters]]:
-    return [(_network(n, m, blocks, 5),) for n, m, blocks in ((1, 1, 1), (2, 3, 2), (4, 3, 3))]
+    return [(network(n, m, blocks, 5),) for n, m, blocks in ((1, 1, 1), (2, 3, 2), (4, 3, 3), (2, 1, 11))]
 
 
 TASKS = (
@@ -249,13 +234,14 @@ TASKS = (
             ),
             Mistake(_too_early, "a block reads the stream before it adds its own bias"),
             Mistake(
-                lambda p: _readers_told(p, np.array([p["stem.bias"]] * (_blocks(p) + 1))),
+                lambda p: _readers_told(p, np.array([p["stem.bias"]] * (block_count(p) + 1))),
                 "the outer layers have biases as well, and the blocks behind them read these",
             ),
             Mistake(
                 lambda p: _readers_told(p, _each(p)),
                 "a reader needs the sum of all that was added before it, not the last bias alone",
             ),
+            Mistake(_in_order_of_texts, "sorted as texts, block 10 comes before block 2, so count with numbers"),
         ),
     ),
 )

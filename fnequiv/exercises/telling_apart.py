@@ -7,27 +7,19 @@ every order of the neurons, or compare functions on many inputs.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from .comparing import difference
+from .clones import MERGE_CLONES, Array, Parameters, network
 from .tasks import Mistake, Task
 
-Array = npt.NDArray[np.float64]
-Parameters = dict[str, Array]
+Keep = slice | list[int]
 
 
 def _lists(params: Parameters) -> Array:
     """Return a row for each neuron: what comes in, bias, what goes out."""
     return np.column_stack([params["0.weight"], params["0.bias"], params["2.weight"].T])
-
-
-def _network(lists: object, inputs: int, output_bias: object) -> Parameters:
-    rows = np.array(lists, dtype=np.float64)
-    incoming, bias, outgoing = np.split(rows, [inputs, inputs + 1], axis=1)
-    last = np.array(output_bias, dtype=np.float64)
-    return {"0.weight": incoming, "0.bias": bias[:, 0], "2.weight": outgoing.T, "2.bias": last}
 
 
 # --- permuted-copies ------------------------------------------------------------------------------------------------
@@ -54,10 +46,20 @@ def _permuted_cases() -> list[tuple[Parameters, Parameters]]:
         ([[1, 2, 0, 3], [2, 1, 0, 3]], [[2, 1, 0, 3], [1, 2, 0, 3]], 0, 0),
         ([[1, 2, 0, 3], [2, 1, 0, 4]], [[1, 1, 0, 3], [2, 2, 0, 4]], 0, 0),  # equal column by column
     ]
-    return [(_network(one, 2, [c]), _network(other, 2, [d])) for one, other, c, d in pairs]
+    pairs += [
+        (base, [base[1], base[0], base[2]], 0, 0),  # the tie stands in another order
+        ([[1, 0, 2, 3], [2, 0, 4, 3]], [[1, 0, 4, 3], [2, 0, 2, 3]], 0, 0),  # only the hidden biases are exchanged
+    ]
+    two = [[1, 0, 2, 3, 1], [2, 0, 4, 5, 1]]  # two outputs
+    return [
+        *((network(one, 2, [c]), network(other, 2, [d])) for one, other, c, d in pairs),
+        (network(two, 2, [0, 0]), network(two[::-1], 2, [0, 0])),
+        (network(two, 2, [0, 0]), network([[1, 0, 2, 3, 1], [2, 0, 4, 5, 2]], 2, [0, 0])),
+        (network(two, 2, [0, 0]), network(two, 2, [0, 1])),
+    ]
 
 
-def _by_sorting(a: Parameters, b: Parameters, keep: slice = slice(None), last: bool = True) -> bool:
+def _by_sorting(a: Parameters, b: Parameters, keep: Keep = slice(None), last: bool = True) -> bool:
     """Sort the lists, or parts of them, and compare."""
     one, other = (sorted(_lists(params)[:, keep].tolist()) for params in (a, b))
     return one == other and (not last or np.array_equal(a["2.bias"], b["2.bias"]))
@@ -74,6 +76,15 @@ def _in_and_out_apart(a: Parameters, b: Parameters) -> bool:
 def _as_sets(a: Parameters, b: Parameters) -> bool:
     one, other = ({tuple(row) for row in _lists(params).tolist()} for params in (a, b))
     return one == other and np.array_equal(a["2.bias"], b["2.bias"])
+
+
+def _by_first_weight(a: Parameters, b: Parameters) -> bool:
+    one, other = (sorted(_lists(params).tolist(), key=lambda row: row[0]) for params in (a, b))
+    return one == other and np.array_equal(a["2.bias"], b["2.bias"])
+
+
+def _first_output(params: Parameters) -> Parameters:
+    return {**params, "2.weight": params["2.weight"][:1], "2.bias": params["2.bias"][:1]}
 
 
 # --- scaled-copies --------------------------------------------------------------------------------------------------
@@ -110,65 +121,48 @@ def _scaled_cases() -> list[tuple[Parameters, Parameters]]:
     pairs = [(np.array(base), rows) for rows in lists]
     pairs += [(one * (1, 1, 0, 1), other * (1, 1, 0, 1)) for one, other in pairs[1:3]]  # without biases
     pairs += [(one * (1, 1, 1, 0), other * (1, 1, 1, 0)) for one, other in pairs[1:3]]  # heard by nobody
-    other_output = _network(base, 2, [0.0]), _network(base, 2, [1.0])
-    return [*((_network(one, 2, [0.0]), _network(other, 2, [0.0])) for one, other in pairs), other_output]
+    other_output = network(base, 2, [0.0]), network(base, 2, [1.0])
+    for given in ([[0.0, 1, 2, 3], [1, 2, 0, 1]], [[0.0, 0, 2, 3], [1, 2, 0, 1]]):  # zeros where a scale is looked for
+        rows = np.array(given)
+        pairs.append((rows, rows * np.array([[2.0, 2, 2, 0.5], [3, 3, 3, 1 / 3]])))
+    return [
+        *((network(one, 2, [0.0]), network(other, 2, [0.0])) for one, other in pairs),
+        other_output,
+        _nearly_tied(),
+        _second_output_differs(),
+    ]
 
 
-def _by_form(a: Parameters, b: Parameters, signed: bool = False, powers: tuple[int, int, int] = (-1, -1, 1)) -> bool:
+def _nearly_tied() -> tuple[Parameters, Parameters]:
+    """A pair of copies whose neurons differ in the bias only, so that rounding errors decide which comes first."""
+    rows, factors = np.array([[0.1, 0.3, 0.2, 1.0], [0.1, 0.3, 0.1, 2.0]]), np.array([[5.76895902], [2.50110175]])
+    moved = np.hstack([rows[:, :3] * factors, rows[:, 3:] / factors])[::-1]
+    return network(rows, 2, [0.0]), network(moved, 2, [0.0])
+
+
+def _second_output_differs() -> tuple[Parameters, Parameters]:
+    rows = np.array([[1.0, 2.0, 0.5, 1.0, 3.0], [2.0, -1.0, 1.0, 2.0, -1.0]])
+    return network(rows, 2, [0.0, 0.0]), network(rows * (1, 1, 1, 1, 2), 2, [0.0, 0.0])
+
+
+def _largest(rows: Array) -> Array:
+    return rows[np.arange(len(rows)), np.abs(rows[:, :3]).argmax(1)]
+
+
+def _by_form(
+    a: Parameters,
+    b: Parameters,
+    scale: Callable[[Array], Array] = lambda rows: np.abs(_largest(rows)),
+    powers: tuple[int, int, int] = (-1, -1, 1),
+    digits: int = 9,
+) -> bool:
     """Give each neuron a standard scale, sort, and compare (with the mistakes that one can make)."""
-    forms = []
+    forms, (row, bias, column) = [], powers
     for params in (a, b):
         rows = _lists(params)
-        largest = np.abs(rows[:, :3]).argmax(1)
-        top = rows[np.arange(len(rows)), largest]
-        row, bias, column = powers
-        factors = (top if signed else np.abs(top))[:, None] ** np.array([row, row, bias, column], dtype=float)
-        forms.append(np.array(sorted((rows * factors).round(9).tolist())))
+        factors = scale(rows)[:, None] ** np.array([row, row, bias, *[column] * (rows.shape[1] - 3)], dtype=float)
+        forms.append(np.array(sorted((rows * factors).round(digits).tolist())))
     return bool(np.allclose(forms[0], forms[1], rtol=0, atol=1e-8)) and np.array_equal(a["2.bias"], b["2.bias"])
-
-
-# --- merge-clones ---------------------------------------------------------------------------------------------------
-
-
-def _families(params: Parameters, bias: bool = True) -> tuple[list[int], Array]:
-    """Return the first neuron of each family of clones, and who is a member of which (neurons by families)."""
-    shift = params["0.bias"] if bias else np.zeros_like(params["0.bias"])
-    keys = [tuple(row) for row in np.column_stack([params["0.weight"], shift]).tolist()]
-    kept = list(dict.fromkeys(keys))
-    return [keys.index(one) for one in kept], np.array([[float(key == one) for one in kept] for key in keys])
-
-
-def _merge(params: Parameters, how: str = "sum", bias: bool = True) -> Parameters:
-    """Keep the first of each family, with the sum of the columns (or, wrongly, with their mean or the first)."""
-    first, member = _families(params, bias)
-    mixing = {"sum": member, "mean": member / member.sum(0), "first": np.eye(len(member))[:, first]}
-    incoming = {name: params[name][first] for name in ("0.weight", "0.bias")}
-    return {**params, **incoming, "2.weight": params["2.weight"] @ mixing[how]}
-
-
-def _forward(params: Parameters, x: Array) -> Array:
-    z = x @ np.asarray(params["0.weight"]).T + np.asarray(params["0.bias"])
-    return (z * np.exp(-np.logaddexp(0, -z))) @ np.asarray(params["2.weight"]).T + np.asarray(params["2.bias"])
-
-
-def _merge_complaint(got: Parameters, params: Parameters) -> str:
-    right, width = _merge(params), len(got["0.bias"])
-    x = np.random.default_rng(2).normal(size=(60, params["0.weight"].shape[1]))
-    words = difference(_forward(got, x), _forward(params, x), 1e-9)
-    if words:
-        return f"the function has changed (with SiLU it {words})"
-    wanted = len(right["0.bias"])
-    return "" if width == wanted else f"it has {width} hidden neurons, and {wanted} are enough"
-
-
-def _merge_cases() -> list[tuple[Parameters]]:
-    rows: list[list[list[float]]] = [
-        [[1, 2, 0, 3], [2, 1, 0, 4]],
-        [[1, 2, 0, 3], [2, 1, 0, 4], [1, 2, 0, -5]],
-        [[1, 2, 1, 3], [1, 2, -1, 4], [1, 2, 1, 2], [1, 2, 1, 7]],
-        [[1, 2, 1, 3], [-1, -2, -1, 4], [0, 0, 1, 2], [0, 0, 1, -1], [1, 2, 1, 1]],
-    ]
-    return [(_network(one, 2, [0.5]),) for one in rows]
 
 
 TASKS = (
@@ -194,6 +188,15 @@ TASKS = (
             ),
             Mistake(_tensor_by_tensor, "a neuron keeps its numbers together, so sort neurons and not numbers"),
             Mistake(_in_and_out_apart, "what comes in and what goes out of a neuron has to be sorted as one list"),
+            Mistake(
+                lambda a, b: _by_sorting(a, b, [0, 1, *range(3, _lists(a).shape[1])]),
+                "the hidden bias belongs to its neuron as well",
+            ),
+            Mistake(_by_first_weight, "neurons may agree in their first weight, so sort by all of their numbers"),
+            Mistake(
+                lambda a, b: _permuted(_first_output(a), _first_output(b)),
+                "there may be several outputs, and here only the first is compared",
+            ),
             Mistake(_as_sets, "a set forgets how often a neuron occurs"),
         ),
     ),
@@ -207,7 +210,7 @@ TASKS = (
         mistakes=(
             Mistake(_by_sorting, "a neuron may also be scaled, so give each a standard scale before you sort"),
             Mistake(
-                lambda a, b: _by_form(a, b, signed=True),
+                lambda a, b: _by_form(a, b, _largest),
                 "you divide by a number that may be negative, and no ReLU neuron has a negative scale",
             ),
             Mistake(
@@ -218,30 +221,23 @@ TASKS = (
                 lambda a, b: _by_form(a, b, powers=(-1, -1, 0)),
                 "what goes out is divided by what multiplies the weights that come in",
             ),
-        ),
-    ),
-    Task(
-        name="merge-clones",
-        call="merge_clones(params)",
-        asks="the parameters of a network of the same function in which no two neurons have equal rows and biases",
-        cases=_merge_cases,
-        oracle=_merge,
-        against="the given network on sixty inputs",
-        complaint=_merge_complaint,
-        mistakes=(
-            Mistake(lambda p: dict(p), "clones are still there"),
             Mistake(
-                lambda p: _merge(p, "first"),
-                "the columns of the clones that were dropped are missing from the sum",
+                lambda a, b: _by_form(a, b, lambda rows: np.abs(rows[:, 0])),
+                "the first weight may be zero, so divide by one that is not, such as the largest",
             ),
             Mistake(
-                lambda p: _merge(p, "mean"),
-                "the next layer added what each clone sent, so add the columns and do not average them",
+                lambda a, b: _by_form(a, b, lambda rows: np.linalg.norm(rows[:, :2], axis=1)),
+                "the weights of a row may all be zero, so let its bias count for the scale as well",
             ),
             Mistake(
-                lambda p: _merge(p, bias=False),
-                "neurons with equal rows and other biases compute other functions",
+                lambda a, b: _by_form(a, b, digits=99),
+                "rounding errors decide here which of two neurons comes first, so round before you sort",
+            ),
+            Mistake(
+                lambda a, b: _scaled(_first_output(a), _first_output(b)),
+                "there may be several outputs, and here only the first is compared",
             ),
         ),
     ),
+    MERGE_CLONES,
 )

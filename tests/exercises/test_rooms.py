@@ -14,7 +14,7 @@ from fnequiv.exercises.comparing import difference
 ROOT = Path(__file__).parents[2]
 TASKS = checking.tasks()
 ROOM = {task.name: room.__name__.rpartition(".")[2] for room in checking.ROOMS for task in room.TASKS}
-NOT_ROOMS = {"__init__", "checking", "comparing", "tasks", "trying"}
+NOT_ROOMS = {"__init__", "attention_layers", "checking", "clones", "residual_networks", "comparing", "tasks", "trying"}
 every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
 
 
@@ -67,8 +67,9 @@ def test_the_cases_are_several_and_the_same_each_time(task):
         assert difference(task.oracle(*arguments), task.oracle(*again), 0.0) is None
 
 
-@every_task
-def test_the_oracle_itself_is_right(task):
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.complaint])
+def test_the_oracle_gives_one_of_several_right_answers(name):
+    task = TASKS[name]
     assert check(task.name, task.oracle)
 
 
