@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fnequiv.exercises.checking import ROOMS
+
 EXTENSIONS = Path(__file__).parents[1] / "book" / "_ext"
 
 CHAPTER = """---
@@ -132,12 +134,35 @@ def test_a_chapter_is_executed_again_when_what_it_reaches_has_changed(book):
         ("%%bash\nfor f in *; do echo $f; done", {"fnequiv.plotting", "fnequiv.equivalence.actions"}, set()),
         ("x = (7\n% 2)", {"fnequiv.plotting", "fnequiv.equivalence.actions"}, set()),
         ("import numpy as np\nfrom numpy import linalg", set(), {"fnequiv"}),
+        (
+            'from fnequiv import exercises\nexercises.check("log-copies", None)',
+            {"fnequiv.exercises.introduction", "fnequiv.exercises.checking", "fnequiv.exercises.tasks"},
+            {"fnequiv.exercises.attention", "fnequiv.exercises.estimation"},
+        ),
+        ("from fnequiv import exercises", {"fnequiv.exercises.introduction", "fnequiv.exercises.attention"}, set()),
+        (
+            'from fnequiv import exercises\nexercises.check("log-copies", 1)\nexercises.check(name, 1)',
+            {"fnequiv.exercises.introduction", "fnequiv.exercises.attention"},
+            set(),
+        ),
     ],
 )
 def test_what_a_cell_reaches(cell, reached, spared):
     found = extension("chapter_cache").reached_modules([cell])
     assert reached <= found
     assert not spared & found
+
+
+def test_a_chapter_keeps_the_room_of_every_exercise_that_it_checks():
+    cache = extension("chapter_cache")
+    home = {task.name: room.__name__ for room in ROOMS for task in room.TASKS}
+    checked = {}
+    for page in sorted(EXTENSIONS.parent.glob("[0-9a]*/*.md")):
+        cells = cache.code_cells(page.read_text(encoding="utf-8"))
+        rooms = {home[name] for name in cache.CHECKED.findall("\n".join(cells))}
+        assert rooms <= cache.reached_modules(cells)
+        checked[page.stem] = rooms
+    assert sum(map(bool, checked.values())) >= 10
 
 
 def test_data_beside_a_module_counts_as_the_module(book):

@@ -2,8 +2,8 @@
 
 jupyter-cache finds a chapter's outputs by its code cells and its ``kernelspec`` metadata. An edit of ``fnequiv``
 changes neither. So each chapter gets a key (the contents of ``constraints.txt`` and of every module of ``fnequiv``
-that its cells reach through imports, found without running them), and the key is written into the kernelspec as the
-chapter is read. A chapter is read again whenever its key changes.
+that its cells reach through imports, found without running them; of the exercises only those that they check), and the
+key is written into the kernelspec as the chapter is read. A chapter is read again whenever its key changes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import functools
 import hashlib
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from sphinx.environment import BuildEnvironment
 PACKAGE = "fnequiv"
 ROOT = Path(__file__).resolve().parents[2]
 MAGIC = re.compile(rf"^([ \t]*)[%!](?!.*\b{PACKAGE}\b).*", re.MULTILINE)
+CHECKED = re.compile(r'\bexercises\.check\(\s*"([\w-]+)"')
 KERNELSPEC = re.compile(r"^kernelspec:\n((?:[ ]+.*\n)+)", re.MULTILINE)
 
 
@@ -77,14 +78,31 @@ def named_modules(cell: str) -> Iterator[str]:
                     yield inner if inner in graph().modules else str(node.module)
 
 
-def reached_modules(cells: Iterable[str]) -> set[str]:
+def reached_modules(cells: Sequence[str]) -> set[str]:
     """Return every module of the package that running the cells can import."""
     named = {module for cell in cells for module in named_modules(cell)}
     if any(module == PACKAGE or module not in graph().modules for module in named):
         return set(graph().modules)
     reached = named.union(*(graph().find_descendants(module) for module in named))
     reached = reached.union(*(graph().find_upstream_modules(module) for module in reached))
-    return reached | {parent for module in reached for parent in _parents(module)}
+    return (reached | {parent for module in reached for parent in _parents(module)}) - other_rooms(cells)
+
+
+def other_rooms(cells: Sequence[str]) -> set[str]:
+    """Return the modules of exercises that have none of those that the cells check: other chapters' rooms.
+
+    Every chapter that checks an answer would otherwise be executed again after a change of one message in any of them.
+    """
+    code = "\n".join(cells)
+    names = CHECKED.findall(code)
+    if not names or code.count("exercises.") > len(names):  # used in another way, too: whatever it reaches
+        return set()
+    inside = graph().find_descendants(f"{PACKAGE}.exercises")
+    sources = {module: _files(module)[0].read_text(encoding="utf-8") for module in inside}
+    rooms = {module for module, source in sources.items() if re.search(r"^TASKS\b", source, re.MULTILINE)}
+    others = {room for room in rooms if not any(f'"{name}"' in sources[room] for name in names)}
+    importers = {module: graph().find_modules_that_directly_import(module) for module in inside - rooms}
+    return others | {module for module, found in importers.items() if found and found <= others}
 
 
 def _parents(module: str) -> Iterator[str]:
