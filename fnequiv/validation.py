@@ -50,7 +50,9 @@ def shown(value: object) -> str:
     """
     try:
         text = _ADDRESS.sub("", " ".join(repr(_cut(value)).split()))
-    except Exception:  # more digits than Python prints, or a repr of its own that fails: the message still has to come
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # more digits than Python prints, or a repr of its own that fails: the message has to come
         return f"a value of type {type(value).__name__[:40]} that cannot be printed"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 6]} ... {text[-1]}"
 

@@ -41,7 +41,10 @@ def _blocks(names: Sequence[str], equations: Equations, fixed: Collection[str]) 
 def _blocks_complaint(
     got: Iterable[Iterable[str]], names: Sequence[str], equations: Equations, fixed: list[str]
 ) -> str:
-    found = [frozenset(block) for block in got]
+    blocks = list(got)
+    if any(isinstance(block, str) for block in blocks):
+        return "each block is a list of names, even if it holds one only"
+    found = [frozenset(block) for block in blocks]
     wanted = [frozenset(block) for block in _blocks(names, equations, fixed)]  # sorted, so that all hear of the same
     strange = next((block for block in found if block not in wanted), None)
     if strange is not None:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..validation import shown
 from . import (
     any_model,
@@ -133,22 +135,24 @@ def _fault(task: Task, arguments: tuple[Any, ...], outcome: Outcome) -> str:
         return outcome.failure
     wanted = task.oracle(*arguments)
 
-    def found() -> str:
+    def found() -> str | None:
         if task.complaint is None:
             return difference(outcome.value, wanted, task.tolerance) or ""
         reason = task.complaint(outcome.value, *arguments)
         gave = "does not fit" if isinstance(outcome.value, Mapping) else f"gave {brief(outcome.value)}"
         return f"{gave}: {reason}" if reason else ""
 
-    # otherwise: a value of another kind than can be compared
-    return guarded(found, f"gave {shown(outcome.value)}: it has to return {task.asks}")
+    words = guarded(found, None)
+    if words is None:  # a value of another kind than can be compared
+        return f"gave {shown(outcome.value)}: it has to return {task.asks}"
+    return words
 
 
 def _hint(task: Task, answer: Any, cases: Sequence[tuple[Any, ...]], outcomes: list[Outcome]) -> str:
     """Return the message of the mistake that gives what the answer gave in every case, or ": ...".
 
     If there is none, a mistake may still give what the answer gave up to the first fault, as it does where two mistakes
-    were made at once. If it is the only one, it is told as a guess.
+    were made at once. If it is the only one, it is told as a guess, but not from True or False, which say too little.
     """
     if outcomes[-1].unfinished:
         return ""
@@ -159,7 +163,8 @@ def _hint(task: Task, answer: Any, cases: Sequence[tuple[Any, ...]], outcomes: l
     sure = (mistake for mistake in near if _makes(mistake, cases, every, task.tolerance))
     if mistake := next(sure, None):
         return f": {mistake.message}"
-    return f": at a guess, {near[0].message}" if len(near) == 1 else ""
+    telling = len(near) == 1 and not isinstance(outcomes[-1].value, (bool, np.bool_))
+    return f": at a guess, {near[0].message}" if telling else ""
 
 
 def _makes(mistake: Mistake, cases: Sequence[tuple[Any, ...]], outcomes: list[Outcome], tolerance: float) -> bool:

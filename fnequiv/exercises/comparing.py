@@ -54,8 +54,8 @@ def _of_kind(value: Any) -> str:
         return "a number" if not isinstance(value, bool) else "True or False"
     if is_array(value):
         return f"an array of shape {value.shape}"
-    article = "an" if type(value).__name__[0] in "aeiou" else "a"
-    return f"{article} {type(value).__name__}"
+    name = type(value).__name__.lstrip("_")
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def _numbers(got: Any, wanted: Any, tolerance: float) -> str | None:
@@ -89,7 +89,7 @@ def _arrays(got: Any, wanted: Any, tolerance: float) -> str | None:
     return None
 
 
-def misshapen(got: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+def misshapen(got: object, params: Mapping[str, Any]) -> str:
     """Return which of a network's tensors is missing or has another shape than before, or "".
 
     Examples
@@ -97,6 +97,8 @@ def misshapen(got: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     >>> misshapen({"w": np.ones(3)}, {"w": np.ones((1, 3))}), misshapen({}, {"w": np.ones(3)})
     ('w has shape (3,), and (1, 3) was asked', 'w is missing')
     """
+    if not isinstance(got, Mapping):
+        return "a dictionary was asked"
     for name, tensor in params.items():
         if name not in got:
             return f"{name} is missing"
@@ -133,7 +135,8 @@ def difference(got: Any, wanted: Any, tolerance: float) -> str | None:
     "at 'w' gave [0, 0], and [1, 1] was asked"
     """
     got, wanted = _plain(got), _plain(wanted)
-    otherwise = f"gave {_of_kind(got)}, {brief(got)}, and {_of_kind(wanted)} was asked"
+    text = "" if isinstance(got, Mapping) else f", {brief(got)}"  # a network fills the line, and says nothing
+    otherwise = f"gave {_of_kind(got)}{text}, and {_of_kind(wanted)} was asked"
     if is_array(wanted):
         return _arrays(got, wanted, tolerance)
     if isinstance(wanted, Mapping):

@@ -112,3 +112,12 @@ def test_a_greedy_choice_is_no_search():
     assert not task.oracle([(0.0,), (1.0,), (1.0,)], [(0.0,), (0.0,), (1.0,)], 1.0)
     for mistake in task.mistakes:
         assert any(mistake.wrong(*arguments) != task.oracle(*arguments) for arguments in task.cases())
+
+
+def test_true_or_false_alone_is_no_ground_for_a_guess():
+    assert check("scaled-copies", lambda a, b: True).text.endswith("gave True, and False was asked.")
+
+
+def test_names_are_no_blocks_and_a_list_is_no_network():
+    assert "each block is a list of names" in check("equal-names", lambda names, equations, fixed: names).text
+    assert check("slim-attention", lambda params: []).text.endswith("gave []: a dictionary was asked.")

@@ -130,6 +130,18 @@ class Hostile:
     __hash__ = None
 
 
+class Leaving(Hostile):
+    def __repr__(self):
+        raise SystemExit
+
+    __eq__ = __len__ = __iter__ = __array__ = __reduce_ex__ = __deepcopy__ = __repr__
+
+
+class _Hidden:
+    def __repr__(self):
+        return "me"
+
+
 def in_itself():
     values = [1.0]
     values.append(values)
@@ -138,7 +150,17 @@ def in_itself():
 
 @pytest.mark.parametrize(
     "value",
-    [Hostile(), in_itself(), {"a": in_itself()}, 10**5000, [10**5000, 1], np.array([1.0, None]), [[1], [2, 3]]],
+    [
+        Hostile(),
+        Leaving(),
+        [Leaving()],
+        in_itself(),
+        {"a": in_itself()},
+        10**5000,
+        [10**5000, 1],
+        np.array([1.0, None]),
+        [[1], [2, 3]],
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_no_value_is_too_strange(value):
@@ -272,6 +294,8 @@ def test_an_interrupt_is_the_readers_own():
         (Fraction(1, 2), 0.5, None),
         (Fraction(1, 3), 0.5, "gave Fraction(1, 3), and 0.5 was asked"),
         (np.longdouble(1) / 2, 0.5, None),
+        ({"a": [1] * 9}, True, "gave a dict, and True or False was asked"),
+        (_Hidden(), 1.0, "gave a Hidden, me, and a number was asked"),
         ("b", "a", "gave 'b', and 'a' was asked"),
         (3, (3,), "gave a number, 3, and a tuple was asked"),
     ],
