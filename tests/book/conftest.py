@@ -9,6 +9,7 @@ says what the heaviest page weighs.
 Nothing here is skipped: a missing book, browser or npm package is a failure.
 """
 
+import contextlib
 import functools
 import gzip
 import itertools
@@ -34,12 +35,13 @@ CHROMIUM_OPTIONS = [
 NOISE = (
     # sphinx-thebe loads a script twice, whatever the configuration says.
     "Identifier 'THEBE_JS_URL' has already been declared",
-    # html-manager sometimes tells a picture its new size when a drag has just replaced it; the next one is there.
-    "Cannot read properties of null (reading 'processLuminoMessage')",
 )
 LIVE = "application/vnd.jupyter.widget-view+json"
 # Of the files that pages load these are compressed already; the book's host (GitHub Pages) sends the others with gzip.
 COMPRESSED = {".woff2", ".png", ".gz"}
+# The height of each live figure, or of the picture that stands in for it.
+HEIGHTS = """() => [...document.querySelectorAll('img.fnequiv-static')].map(
+    picture => picture.parentElement.getBoundingClientRect().height)"""
 UNFOLD = """() => {
     for (const folded of document.querySelectorAll('article details')) folded.open = true;
     for (const button of document.querySelectorAll('article .toggle-hidden .toggle-button')) button.click();
@@ -93,10 +95,10 @@ def pytest_configure(config):
 
 def pytest_terminal_summary(terminalreporter, config):
     if weighed := config.stash[WEIGHED]:
-        page, (sent, raw, cdn) = max(weighed.items(), key=lambda pair: pair[1])
+        page, (first, later) = max(weighed.items(), key=lambda pair: sum(pair[1][0]))
         terminalreporter.write_line(
-            f"heaviest page: {page}, {sent / 1e6:.2f} MB sent by us ({raw / 1e6:.2f} MB uncompressed), "
-            f"and {cdn / 1e6:.2f} MB from CDNs"
+            f"heaviest page at first: {page}, {first[0] / 1e6:.2f} MB sent by us and {first[1] / 1e6:.2f} MB by CDNs; "
+            f"{sum(later) / 1e6:.2f} MB once its figures are live"
         )
 
 
@@ -133,24 +135,22 @@ def browser():
 
 def from_npm(url):
     """The installed file that a CDN's address names, or None; a version other than the installed one is an error."""
-    if found := re.fullmatch(r"https://cdn\.jsdelivr\.net/npm/((?:@[^/]+/)?[^/@]+)@([^/]+)/([^?#]+)", url):
-        package, version, path = found.groups()
-    elif found := re.fullmatch(r"https://cdnjs\.cloudflare\.com/ajax/libs/require\.js/([^/]+)/require\.min\.js", url):
-        package, version, path = "requirejs", found[1], "require.js"
-    else:
+    found = re.fullmatch(r"https://cdn\.jsdelivr\.net/npm/((?:@[^/]+/)?[^/@]+)@([^/]+)/([^?#]+)", url)
+    if not found:
         return None
+    package, version, path = found.groups()
     folder = HERE / "node_modules" / package
     assert folder.is_dir(), f"the book loads {package}, which is not in {folder}: run `npm ci --prefix tests/book`"
     installed = json.loads((folder / "package.json").read_text(encoding="utf-8"))["version"]
-    assert f"{installed}.".startswith(f"{version}."), f"the book loads {package} {version}, installed is {installed}"
+    assert installed == version, f"the book loads {package} {version}, installed is {installed}"
     return folder / path
 
 
 @functools.cache
-def sizes(path):
-    """The bytes of a file as it is sent, and as it lies there."""
+def size(path):
+    """The bytes of a file as it is sent."""
     content = path.read_bytes()
-    return len(content) if path.suffix in COMPRESSED else len(gzip.compress(content, 6)), len(content)
+    return len(content) if path.suffix in COMPRESSED else len(gzip.compress(content, 6))
 
 
 @dataclass
@@ -164,10 +164,55 @@ class Visit:
     unknown: list[str] = field(default_factory=list)
     own: set[Path] = field(default_factory=set)
     foreign: set[Path] = field(default_factory=set)
+    noise: tuple[str, ...] = NOISE
+    first: tuple[int, int] = (0, 0)
+    heights: list[list[float]] = field(default_factory=list)
 
     def note(self, problem):
-        if not any(noise in problem for noise in NOISE):
+        if not any(noise in problem for noise in self.noise):
             self.errors.append(problem)
+
+    @contextlib.contextmanager
+    def expecting(self, noise):
+        """Leave out errors that say this, until the page has come to rest."""
+        self.noise += (noise,)
+        yield
+        self.page.wait_for_timeout(200)
+        self.noise = NOISE
+
+    def serve(self, route: Route):
+        """Answer what a CDN would, with a file from npm; the pages' own integrity hashes are held against it."""
+        url = route.request.url
+        if urlsplit(url).scheme == "data":
+            return route.continue_()
+        try:
+            path = from_npm(url) if self.cdn else None
+        except AssertionError as problem:
+            self.errors.append(str(problem))
+            return route.abort()
+        if path and path.is_file():
+            self.foreign.add(path)
+            return route.fulfill(path=path, headers={"Access-Control-Allow-Origin": "*"})
+        self.unknown.append(url)
+        return route.abort()
+
+    def listen(self, address, book):
+        """Note what the page asks for, and what goes wrong in it."""
+
+        def request(request):
+            path = book / unquote(urlsplit(request.url).path.removeprefix("/"))
+            if request.url.startswith(address) and path.is_file():
+                self.own.add(path)
+
+        def line(line):
+            if line.type == "error":
+                self.note(f"{line.text} ({line.location['url']})")
+
+        # What a page loads from beside it needs nobody's help.
+        self.page.route(re.compile(rf"^(?!{re.escape(address)})"), self.serve)
+        self.page.on("request", request)
+        self.page.on("pageerror", lambda error: self.note(error.message))
+        self.page.on("console", line)
 
     def wide(self):
         self.page.set_viewport_size(WIDE)
@@ -183,18 +228,24 @@ class Visit:
             yield size["width"], theme
 
     def weight(self):
-        """The bytes that came with the page: sent by us, the same uncompressed, and sent by CDNs."""
-        sent, raw = (sum(part) for part in zip(*map(sizes, self.own), strict=True))
-        return sent, raw, sum(sizes(path)[0] for path in self.foreign)
+        """The bytes that came with the page up to now: sent by us, and by CDNs."""
+        return sum(map(size, self.own)), sum(map(size, self.foreign))
 
     def turn(self, theme):
         self.page.emulate_media(color_scheme=theme)
         self.page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
 
     def settle(self):
-        """Wait until mathematics is typeset and every live figure has its picture."""
+        """Wait until mathematics is typeset, and widgets, if any figure is near, are on their way."""
         self.page.evaluate("async () => { if (window.MathJax) await MathJax.startup.promise }")
-        count = self.page.locator(f'script[type="{LIVE}"]').count()
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 100)))")
+        self.page.wait_for_load_state("networkidle")
+
+    def come_near(self):
+        """Scroll to the first live figure, and wait until every one has its picture."""
+        if not (count := self.page.locator(f'script[type="{LIVE}"]').count()):
+            return
+        self.page.locator("img.fnequiv-static").first.evaluate("picture => picture.parentElement.scrollIntoView()")
         self.page.wait_for_function(
             "count => document.querySelectorAll('.widget-subarea').length === count"
             " && [...document.querySelectorAll('.widget-subarea')].every(area => area.querySelector('svg'))",
@@ -204,54 +255,18 @@ class Visit:
 
 @pytest.fixture(scope="session")
 def open_page(address, book, browser: Browser):
-    def serve(visit: Visit, route: Route):
-        request = route.request
-        if request.url.startswith(address):
-            if not request.is_navigation_request():
-                return route.continue_()
-            # require.js comes from npm unminified, which its integrity hash cannot know.
-            response = route.fetch()
-            return route.fulfill(response=response, body=re.sub(r' integrity="[^"]*"', "", response.text()))
-        if urlsplit(request.url).scheme == "data":
-            return route.continue_()
-        try:
-            path = from_npm(request.url) if visit.cdn else None
-        except AssertionError as problem:
-            visit.errors.append(str(problem))
-            return route.abort()
-        if path and path.is_file():
-            visit.foreign.add(path)
-            return route.fulfill(path=path, headers={"Access-Control-Allow-Origin": "*"})
-        visit.unknown.append(request.url)
-        return route.abort()
-
-    def note(visit: Visit, request):
-        path = book / unquote(urlsplit(request.url).path.removeprefix("/"))
-        if request.url.startswith(address) and path.is_file():
-            visit.own.add(path)
-
-    # What a page loads from beside it needs nobody's help.
-    watched = re.compile(rf"^(?!{re.escape(address)})|\.html")
-
     def open_page(path, settle=True, cdn=True, **options):
         context = browser.new_context(viewport=options.pop("viewport", WIDE), **options)
         page = context.new_page()
         page.set_default_timeout(20_000)
         visit = Visit(page, path, cdn)
-        page.route(watched, functools.partial(serve, visit))
-        page.on("request", functools.partial(note, visit))
-        page.on("pageerror", lambda error: visit.note(error.message))
-        page.on(
-            "console",
-            lambda line: visit.note(f"{line.text} ({line.location['url']})") if line.type == "error" else None,
-        )
+        visit.listen(address, book)
         page.goto(address + path)
         if 'http-equiv="Refresh"' in (book / path).read_text(encoding="utf-8"):
             page.wait_for_load_state("networkidle")
-        if not settle:
-            return visit
         try:
-            visit.settle()
+            if settle:
+                visit.settle()
         except Exception as problem:
             visit.errors.append(f"the page did not settle: {problem}")
         return visit
@@ -263,8 +278,15 @@ def open_page(address, book, browser: Browser):
 def visit(request, open_page):
     assert request.param, "the book has no live figure"
     visit = open_page(request.param, has_touch=True)
-    request.config.stash[WEIGHED][visit.path] = visit.weight()
+    visit.first = visit.weight()
     visit.page.evaluate(UNFOLD)
+    visit.heights.append(visit.page.evaluate(HEIGHTS))
+    try:
+        visit.come_near()
+    except Exception as problem:
+        visit.errors.append(f"the live figures did not come: {problem}")
+    visit.heights.append(visit.page.evaluate(HEIGHTS))
+    request.config.stash[WEIGHED][visit.path] = visit.first, visit.weight()
     yield visit
     if folder := request.config.getoption("screenshots"):
         for width, theme in visit.looks():
