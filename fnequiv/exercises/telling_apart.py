@@ -84,7 +84,7 @@ def _by_first_weight(a: Parameters, b: Parameters) -> bool:
 
 
 def _first_output(params: Parameters) -> Parameters:
-    return {**params, "2.weight": params["2.weight"][:1], "2.bias": params["2.bias"][:1]}
+    return {**params, "2.weight": params["2.weight"][:1]}
 
 
 # --- scaled-copies --------------------------------------------------------------------------------------------------
