@@ -74,7 +74,7 @@ def pytest_generate_tests(metafunc):
     if "visit" in metafunc.fixturenames:
         # A book without live figures must not pass by having no parameters.
         live = "live" in metafunc.fixturenames
-        found = pages(metafunc.config, LIVE if live else "") or [None]
+        found = pages(metafunc.config, f'<script type="{LIVE}"' if live else "") or [None]
         metafunc.parametrize("visit", found, indirect=True, scope="session", ids=str)
 
 
