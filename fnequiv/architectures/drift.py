@@ -147,6 +147,7 @@ def _moved(tree: Any, generator: torch.Generator | None) -> Any:
     """Return the tensors in double precision, floating ones moved by noise if there is a generator."""
 
     def change(tensor: torch.Tensor) -> torch.Tensor:
+        """Return a floating tensor in double precision, moved by noise; any other as it is."""
         if not tensor.is_floating_point():
             return tensor
         noise = 0.0 if generator is None else torch.randn(tensor.shape, generator=generator, dtype=torch.float64)

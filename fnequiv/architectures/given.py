@@ -62,6 +62,7 @@ def copied(tree: Any) -> Any:
     seen: dict[int, torch.Tensor] = {}
 
     def copy_of(tensor: torch.Tensor) -> torch.Tensor:
+        """Return the one copy of a tensor, however often it is met."""
         if id(tensor) not in seen:
             seen[id(tensor)] = tensor.detach().clone()
         return seen[id(tensor)]

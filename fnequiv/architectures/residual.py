@@ -213,6 +213,7 @@ class _Place:
 
     @property
     def projected(self) -> bool:
+        """Whether the shortcut is a convolution of its own: the shape changes."""
         return self.stride != 1 or self.c_in != self.c_out
 
 

@@ -83,6 +83,7 @@ def gathered(value: Value, axis: int, places: Ids, structure: Structure) -> Valu
     leg = value.legs[start]
 
     def change(ids: Ids) -> Ids:
+        """Return the identifiers at the chosen places."""
         return ids.take(places, axis=start) if ids.shape[start] > 1 else ids
 
     out = value.mapped(change, value.legs, lambda k: {k})

@@ -226,6 +226,7 @@ def with_axes(value: Value, kept: Sequence[int | None], sizes: Sequence[int] | N
     place = {k: {j} for j, k in enumerate(kept) if k is not None}
 
     def change(ids: Ids) -> Ids:
+        """Return identifiers with the axes that are kept, and ones where there was none."""
         return ids.reshape([1 if k is None else ids.shape[k] for k in kept])
 
     out = value.mapped(change, value.legs, lambda axis: place.get(axis, set()))

@@ -30,6 +30,7 @@ def _layer(heads: int, size: int, seed: int) -> Parameters:
 
 def _attention(params: Parameters, x: Array, size: int) -> Array:
     def rows(name: str) -> Array:
+        """Return queries, keys or values [sequence, token, head, dimension]."""
         out = x @ np.asarray(params[f"{name}_proj.weight"]).T + np.asarray(params[f"{name}_proj.bias"])
         return out.reshape(*x.shape[:2], -1, size)
 
@@ -71,6 +72,7 @@ def _mix_with(
     """Multiply rows of the queries and of the keys by two matrices made of G."""
 
     def mix(params: Parameters, head: int, G: Array) -> Parameters:
+        """Return the layer after one head has been mixed so."""
         new = {name: tensor.copy() for name, tensor in params.items()}
         at = rows(head, len(G), len(params["q_proj.bias"]) // len(G))
         for letter, matrix in (("q", queries(G)), ("k", keys(G))):

@@ -136,6 +136,7 @@ def _fault(task: Task, arguments: tuple[Any, ...], outcome: Outcome) -> str:
     wanted = task.oracle(*arguments)
 
     def found() -> str | None:
+        """Return what is wrong with the value, or nothing."""
         if task.complaint is None:
             return difference(outcome.value, wanted, task.tolerance) or ""
         reason = task.complaint(outcome.value, *arguments)

@@ -39,6 +39,7 @@ def _log_orbit_size(W1: Array, b1: Array, W2: Array) -> float:
 
 def _log_orbit_size_cases() -> list[tuple[Array, Array, Array]]:
     def network(*lists: tuple[float, ...]) -> tuple[Array, Array, Array]:
+        """Return first weights, biases and second weights, from one list a neuron."""
         rows = np.array(lists)
         return rows[:, :1], rows[:, 1], rows[:, 2:].T
 
@@ -77,6 +78,7 @@ def _orbits(moves: Moves, colours: int) -> int:
 
 def _burnside_cases() -> list[tuple[list[list[int]], int]]:
     def rotations(n: int) -> list[list[int]]:
+        """Return the rotations of n places in a ring."""
         return [[(i + k) % n for i in range(n)] for k in range(n)]
 
     swap = [[0, 1], [1, 0]]

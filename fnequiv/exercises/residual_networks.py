@@ -31,6 +31,7 @@ def forward(params: Parameters, x: Array) -> Array:
     """Return the outputs for inputs, one a row."""
 
     def linear(name: str, h: Array) -> Array:
+        """Return what a linear layer makes of h."""
         return h @ np.asarray(params[f"{name}.weight"]).T + np.asarray(params[f"{name}.bias"])
 
     h = linear("stem", x)

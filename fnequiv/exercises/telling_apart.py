@@ -95,6 +95,7 @@ def _scaled(a: Parameters, b: Parameters) -> bool:
     one, other, inputs = _lists(a), _lists(b), a["0.weight"].shape[1]
 
     def related(u: Array, v: Array) -> bool:
+        """Whether v is u with a positive factor put in and taken out again."""
         k = next(i for i in range(inputs + 1) if u[i] != 0)
         factor = v[k] / u[k]
         scaled = np.concatenate([u[: inputs + 1] * factor, u[inputs + 1 :] / factor]) if factor > 0 else None
@@ -111,6 +112,7 @@ def _scaled_cases() -> list[tuple[Parameters, Parameters]]:
     factors = np.array([2.0, 0.3, 5.0])
 
     def moved(change: object = (1, 1, 1), back: object = (1, 1, 1), bias: object = (1, 1, 1)) -> Array:
+        """Return the rows rescaled, rightly or with one part of it left out."""
         rows = np.array(base)
         incoming = rows[:, :2] * (factors * change)[:, None]
         biases = rows[:, 2:3] * (factors * change * bias)[:, None]

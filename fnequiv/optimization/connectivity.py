@@ -231,6 +231,7 @@ def _one_number(loss: Loss) -> Loss:
     """Return the loss with its result checked; under ``vmap`` a result has the shape that it has for one network."""
 
     def checked(params: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return the loss of one network, one floating number."""
         value = loss(params)
         if not isinstance(value, torch.Tensor):
             raise TypeError(f"loss must return a tensor with one number, got {type(value).__name__}: leave out .item()")

@@ -65,6 +65,7 @@ def _digest(write: Callable[[Feed], None]) -> str:
     digest = hashlib.sha256()
 
     def feed(content: bytes) -> None:
+        """Add a piece to the digest."""
         digest.update(len(content).to_bytes(8, "little") + content)  # the length keeps "ab", "c" from "a", "bc"
 
     write(feed)

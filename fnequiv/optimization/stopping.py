@@ -114,6 +114,7 @@ class Until:
         ended: dict[int, tuple[str, str]] = {}
 
         def end(rows: torch.Tensor, status: str, reason: str, values: torch.Tensor) -> None:
+            """Note for each row that is true how it ended, unless it has ended already."""
             for row in rows.nonzero().flatten().tolist():
                 ended.setdefault(row, (status, reason.format(values[row].item())))
 

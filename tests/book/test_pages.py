@@ -87,7 +87,7 @@ def test_one_search_box(visit):
     # The page of search results is the one that has its own box, besides the sidebar's.
     wanted = 2 if visit.path == "search.html" else 1
     count = f"wanted => ({VISIBLE})([...document.querySelectorAll('{SEARCH}')]) === wanted"
-    visit.page.wait_for_function(count, arg=wanted)  # a busy machine lays the page out a moment later
+    assert visit.page.wait_for_function(count, arg=wanted)  # a busy machine lays the page out a moment later
 
 
 def test_the_search_box_takes_what_is_typed(visit):
