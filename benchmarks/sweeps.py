@@ -5,11 +5,8 @@ examples, in float64, and have to end with the same losses to 1e-5. The loop is 
 which takes the same number of steps, and scaled to all of them; it has PyTorch's own threads, as the sweep has, and
 both are timed by turns, the best of several.
 
-* ``chunks``: how many of the members are the same bit by bit if they train in other chunks, and by how much the
-  others differ: the promise is that it is rounding, no more.
-
-* ``memory``: by how much a sweep raises the peak of the process. It follows the chunk, not the number of seeds.
-
+* ``chunks``: whether all members are the same bit by bit if they train in other chunks, as they have to be.
+* ``memory``: by how much a sweep raises the peak of the process. It follows the slots, not the number of seeds.
 * ``ratio``: members trained per second by the sweep, over those by the loop.
 * The rows below the first show where it comes from: what a small step costs the loop is mostly calls, the same for
   any width, while the sweep pays for arithmetic; larger networks and batches therefore gain less.
@@ -58,9 +55,9 @@ def looped(task: Perceptron, seed: int, steps: int, batch: int) -> float:
         return float(torch.nn.functional.cross_entropy(net(task.inputs), task.targets))
 
 
-def swept(task: Perceptron, seeds: int, steps: int, batch: int, chunk: int = CHUNK) -> Sweep:
+def swept(task: Perceptron, seeds: int, steps: int, batch: int, chunk: int = CHUNK, slots: int | None = None) -> Sweep:
     """Train all members in chunks."""
-    return sweep(task, seeds, optimiser=Adam(LR), steps=steps, batch=batch, chunk=chunk, keep="losses")
+    return sweep(task, seeds, optimiser=Adam(LR), steps=steps, batch=batch, chunk=chunk, slots=slots, keep="losses")
 
 
 def measure(task: Perceptron, seeds: int, steps: int, batch: int, *, rounds: int, sample: int) -> str:
@@ -86,23 +83,26 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def memory(task: Perceptron, seeds: int, chunk: int) -> str:
+def memory(task: Perceptron, seeds: int, few: int) -> str:
     """Return a line: by how much each of three sweeps raises the peak, the largest last."""
     found = []
-    for number, size in ((chunk, chunk), (seeds, chunk), (seeds, seeds)):
+    for number, slots in ((few, few), (seeds, few), (seeds, seeds)):
         before = peak()
-        swept(task, number, 2, 16, size)
-        found.append(f"{peak() - before:+.0f} MB for {number} seeds, {size} a chunk")
+        swept(task, number, 2, 16, slots=slots)
+        found.append(f"{peak() - before:+.0f} MB for {number} seeds in {slots} slots")
     return "memory, one after the other: " + "; ".join(found)
 
 
 def chunks(task: Perceptron, seeds: int, steps: int) -> str:
-    """Return a line: what other chunks change in the losses of members that train 16 examples a step."""
-    whole = swept(task, seeds, steps, 16, seeds)
-    found = []
+    """Return a line: what other chunks, or other slots, change in the losses of members."""
+    whole, found = swept(task, seeds, steps, 16, seeds).loss, []
     for size in (1, 3, seeds // 2):
-        gap = np.abs(swept(task, seeds, steps, 16, size).loss - whole.loss)
-        found.append(f"{(gap == 0).sum()} of {seeds} equal, gap {gap.max():.1e} with {size} a chunk")
+        equal = int((swept(task, seeds, steps, 16, size).loss == whole).sum())
+        if equal < seeds:
+            raise ValueError(f"{seeds - equal} of {seeds} members differ where {size} train in a chunk")
+        found.append(f"{equal} of {seeds} equal with {size} a chunk")
+    gap = np.abs(swept(task, seeds, steps, 16, slots=7).loss - whole)
+    found.append(f"{(gap == 0).sum()}, gap {gap.max():.1e}, with 7 slots")
     return f"chunks, {str(task.inputs.dtype)[6:]}, against {seeds} a chunk: " + "; ".join(found)
 
 
@@ -111,8 +111,8 @@ def main(*, smoke: bool = False) -> None:
     seeds, steps, rounds, sample = (8, 28, 1, 2) if smoke else (SEEDS, STEPS, 3, 4)
     task = digits(16)
     looped(task, 0, 2, 16)
-    swept(task, 2, 2, 16)
-    print(memory(task, seeds, seeds // 8))
+    swept(task, 2, 2, 16, slots=2)
+    print(memory(digits(256), seeds, seeds // 8))
     for dtype in (torch.float64, torch.float32):
         print(chunks(digits(33, dtype), 8 if smoke else 16, steps))
     print(

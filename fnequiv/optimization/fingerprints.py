@@ -22,7 +22,7 @@ import torch
 from .. import __version__
 from ..validation import shown
 
-_CODE = ("members", "optimisers", "recipes", "stopping", "tasks")
+_CODE = ("members", "optimisers", "recipes", "slots", "stopping", "tasks")
 
 
 def fingerprint(task: object, recipe: object) -> dict[str, str]:

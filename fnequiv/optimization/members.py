@@ -1,9 +1,10 @@
-"""One chunk of a sweep: members that train together, one a row, and leave one by one.
+"""One chunk of a sweep: members that train side by side, each in a slot of its own, and end one by one.
 
-Notation. θ [m, P] holds the parameters of m members, flattened in the order of their names; row i has a generator of
-its own, made from its seed, which draws θ_i first and then the order of the examples, epoch by epoch. The losses of all
-rows come from one ``torch.func.vmap`` and the gradients from one backward pass through their sum, in which ∂/∂θ_i sees
-loss i alone. Chapter: "Optimisation".
+Notation. θ [G, P] holds the parameters in G slots (:mod:`fnequiv.optimization.slots`), flattened in the order of their
+names; a member has a generator of its own, made from its seed, which draws its θ first and then the order of its
+examples, epoch by epoch. The losses of all slots come from one ``torch.func.vmap`` and the gradients from one backward
+pass through their sum, in which ∂/∂θ_i sees loss i alone. A member that has ended keeps its slot until all have: if
+others moved up, what they become would depend on when it left. Chapter: "Optimisation".
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ import numpy as np
 import torch
 
 from .recipes import Recipe
-from .results import Sweep
+from .results import Ledger, Sweep
+from .slots import grouped
 from .tasks import Task
 
 Batch = tuple[torch.Tensor, ...]
-_SLICE = 1024  # examples that minibatch training judges at once, at least: memory must not follow the data's size
+_SLICE = 2**15  # examples in all slots that minibatch training judges at once: memory must not follow the data's size
 
 
 def train(task: Task, seeds: Sequence[int], recipe: Recipe) -> Sweep:
-    """Train one member for every seed, all of them at once, and return how each ended.
+    """Train one member for every seed, as many at once as there are slots, and return how each ended.
 
     Parameters
     ----------
@@ -48,7 +50,14 @@ def train(task: Task, seeds: Sequence[int], recipe: Recipe) -> Sweep:
     >>> [round(weight, 3) for weight in found.parameters["0.weight"].flatten().tolist()]
     [2.0, 2.0]
     """
-    members, until = _Members(task, seeds, recipe), recipe.until
+    found = Ledger(seeds)
+    for group in grouped(seeds, recipe.slots):
+        found.add(_trained(_Members(task, group, recipe), recipe))
+    return found.sweep()
+
+
+def _trained(members: _Members, recipe: Recipe) -> Sweep:
+    until = recipe.until
     for step in range(recipe.steps):
         if until.goals and step % until.every == 0:
             members.judge(step)
@@ -61,7 +70,7 @@ def train(task: Task, seeds: Sequence[int], recipe: Recipe) -> Sweep:
 
 
 class _Members:
-    """The rows that train, of which some may have left already, and a record of all that began."""
+    """Members that train side by side, of which some may have ended already, and a record of how each did."""
 
     def __init__(self, task: Task, seeds: Sequence[int], recipe: Recipe) -> None:
         self._task, self._recipe, self._seeds = task, recipe, seeds
@@ -70,16 +79,17 @@ class _Members:
         self._kinds = _kinds(drawn[0])
         if any(_kinds(params) != self._kinds for params in drawn):
             raise ValueError("task.init must return the same names, shapes and dtype for every seed, and does not")
+        self._slot = torch.tensor([seed % recipe.slots for seed in seeds])
+        # Whose numbers each slot holds: a copy of the first member's, where it is free.
+        self._tenant = torch.zeros(recipe.slots, dtype=torch.int64)
+        self._tenant[self._slot] = torch.arange(len(seeds))
         flat = [torch.cat([params[name].detach().flatten() for name in self._kinds]) for params in drawn]
-        self._rows: dict[str, torch.Tensor] = {
-            "theta": torch.stack(flat),
-            "member": torch.arange(len(seeds)),
-            "order": torch.empty(len(seeds), 0, dtype=torch.int64),
-        }
+        self._theta = torch.stack(flat)[self._tenant]
+        self._order = torch.empty(recipe.slots, 0, dtype=torch.int64)
         self._optimiser = recipe.optimiser.start(self._theta)
-        self._rules = recipe.until.start(self._losses(self._judged_on))
+        self._rules = recipe.until.start(self._losses(self._judged_on)[self._slot])
         self._ended: dict[int, tuple[str, str, int, float]] = {}
-        self._final = self._theta.clone() if recipe.keep == "parameters" else None
+        self._final = torch.stack(flat) if recipe.keep == "parameters" else None
 
     @property
     def live(self) -> int:
@@ -87,39 +97,35 @@ class _Members:
         return len(self._seeds) - len(self._ended)
 
     @property
-    def _theta(self) -> torch.Tensor:
-        return self._rows["theta"]
-
-    @property
     def _judged_on(self) -> Batch:
         data = self._recipe.until.data
         return self._task.data if data is None else data
 
     def step(self, step: int) -> None:
-        """Move all rows by one step; a member whose loss is no number leaves before it."""
-        self._compact()
+        """Move all slots by one step; a member whose loss is no number ends before it."""
         if self._recipe.batch is None:
             losses, grad = self._gradients(self._task.data)
         else:
             losses, grad = self._gradients(self._batch(step, self._recipe.batch), each=True)
-        wrong = (~losses.isfinite()).nonzero().flatten().tolist()
+        losses = losses[self._slot]
+        wrong = set((~losses.isfinite()).nonzero().flatten().tolist()) - self._ended.keys()
         if wrong:
-            self._leave({row: ("diverged", f"loss {losses[row].item()}") for row in wrong}, losses, step)
+            self._end({member: ("diverged", f"loss {losses[member].item()}") for member in wrong}, losses, step)
         self._recipe.optimiser.step(self._theta, grad, self._optimiser, step + 1)
 
     def judge(self, step: int, *, last: bool = False) -> None:
-        """Let those go that a rule ends, or all that are left."""
-        self._compact()
-        losses, norms = self._losses(self._judged_on), None
+        """End the runs of those that a rule ends, or of all that are left."""
+        losses, norms = self._losses(self._judged_on)[self._slot], None
         if self._recipe.until.gradient is not None:
             slices = self._slices(self._task.data)
-            norms = sum((share * self._gradients(batch)[1] for share, batch in slices), torch.tensor(0.0)).norm(dim=1)
+            grad = sum((share * self._gradients(batch)[1] for share, batch in slices), torch.tensor(0.0))
+            norms = grad.norm(dim=1)[self._slot]
         ends = self._recipe.until.judge(losses, norms, self._rules)
         if last:
             ends = dict.fromkeys(range(len(losses)), ("exhausted", f"all {step} steps taken")) | ends
         if ends:
             own = self._recipe.until.data is None
-            self._leave(ends, losses if own else self._losses(self._task.data), step)
+            self._end(ends, losses if own else self._losses(self._task.data)[self._slot], step)
 
     def sweep(self) -> Sweep:
         """Return the record."""
@@ -134,35 +140,22 @@ class _Members:
             {name: tensor.clone() for name, tensor in parameters.items()},
         )
 
-    def _leave(self, ends: Mapping[int, tuple[str, str]], losses: torch.Tensor, step: int) -> None:
-        """Record rows that end here, but for those that had ended before."""
-        member = self._rows["member"].tolist()
-        for row, (status, message) in ends.items():
-            if member[row] not in self._ended:
-                self._ended[member[row]] = (status, f"{message} after {step} steps", step, losses[row].item())
+    def _end(self, ends: Mapping[int, tuple[str, str]], losses: torch.Tensor, step: int) -> None:
+        """Record members that end here, but for those that had ended before."""
+        for member, (status, message) in ends.items():
+            if member not in self._ended:
+                self._ended[member] = (status, f"{message} after {step} steps", step, losses[member].item())
                 if self._final is not None:
-                    self._final[member[row]] = self._theta[row]
-
-    def _compact(self) -> None:
-        """Drop the rows of members that have left, once they are half of all."""
-        member = self._rows["member"].tolist()
-        if 2 * self.live > len(member):
-            return
-        stay = [row for row, each in enumerate(member) if each not in self._ended]
-        index = torch.tensor(stay, dtype=torch.int64)
-        self._generators = [self._generators[row] for row in stay]
-        for state in (self._rows, self._optimiser, self._rules):
-            for name, tensor in state.items():
-                state[name] = tensor[index]
+                    self._final[member] = self._theta[self._slot[member]]
 
     def _batch(self, step: int, size: int) -> Batch:
-        """Return the examples of this step, [rows, size, …]: a new order each epoch, an incomplete batch left out."""
+        """Return the examples of this step, [G, size, …]: a new order each epoch, an incomplete batch left out."""
         n = len(self._task.data[0])
         turn = step % (n // size)
         if turn == 0:
             orders = [torch.randperm(n, generator=generator) for generator in self._generators]
-            self._rows["order"] = torch.stack(orders)
-        chosen = self._rows["order"][:, turn * size : (turn + 1) * size]
+            self._order = torch.stack(orders)[self._tenant]
+        chosen = self._order[:, turn * size : (turn + 1) * size]
         return tuple(data.index_select(0, chosen.flatten()).unflatten(0, chosen.shape) for data in self._task.data)
 
     def _slices(self, data: Batch) -> Iterator[tuple[float, Batch]]:
@@ -170,7 +163,8 @@ class _Members:
         if not data or self._recipe.batch is None:
             yield 1.0, data
             return
-        for batch in zip(*(tensor.split(max(self._recipe.batch, _SLICE)) for tensor in data), strict=True):
+        size = max(self._recipe.batch, _SLICE // self._recipe.slots)
+        for batch in zip(*(tensor.split(size) for tensor in data), strict=True):
             yield len(batch[0]) / len(data[0]), batch
 
     def _losses(self, data: Batch) -> torch.Tensor:
@@ -186,7 +180,7 @@ class _Members:
         return losses.detach(), grad
 
     def _vmapped(self, theta: torch.Tensor, batch: Batch, *, each: bool = False) -> torch.Tensor:
-        """Return the loss of every row, on one batch for all or on one ``each``."""
+        """Return the loss in every slot, on one batch for all or on one ``each``."""
         return torch.func.vmap(self._task.loss, in_dims=(0, 0 if each else None))(self._stacked(theta), batch)
 
     def _stacked(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:

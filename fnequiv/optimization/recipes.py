@@ -1,7 +1,7 @@
 """How the members of a sweep are trained: optimiser, steps, size of a batch, rules to end on, and what is kept.
 
-Notation. Everything here changes what a member becomes, and is therefore part of a checkpoint's digest; chunks and
-executors are not here, since they change nothing but rounding. Chapter: "Optimisation".
+Notation. Everything here changes what a member becomes, if only by rounding, and is therefore part of a checkpoint's
+digest; chunks and executors are not here, since they change nothing. Chapter: "Optimisation".
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Recipe:
         When a member ends earlier.
     keep
         ``"parameters"`` or ``"losses"``.
+    slots
+        Members that train side by side, ≥ 1 (:mod:`fnequiv.optimization.slots`).
 
     Raises
     ------
@@ -51,6 +53,7 @@ class Recipe:
     batch: int | None = None
     until: Until = field(default_factory=Until)
     keep: Keep = "parameters"
+    slots: int = 128
 
     def __post_init__(self) -> None:
         parts = (getattr(self.optimiser, name, None) for name in ("start", "step"))
@@ -59,6 +62,7 @@ class Recipe:
         check_integer("steps", self.steps, minimum=0)
         if self.batch is not None:
             check_integer("batch", self.batch)
+        check_integer("slots", self.slots)
         if not isinstance(self.until, Until):
             raise TypeError(f"until must be Until(...), got {shown(self.until)}")
         if not isinstance(self.keep, str) or self.keep not in ("parameters", "losses"):

@@ -26,10 +26,11 @@ _OUTSTANDING = 128  # chunks that an executor holds at a time
 
 @dataclass(frozen=True, eq=False)
 class Job(Generic[Key]):
-    """A chunk of seeds of the task called ``key``, for the sweep with this digest."""
+    """A chunk of seeds of the task called ``key``, trained by this recipe, for the sweep with this digest."""
 
     key: Key
     task: Task
+    recipe: Recipe
     seeds: list[int]
     digest: str
 
@@ -43,17 +44,13 @@ class Job(Generic[Key]):
         return f"the chunk of seeds {self.seeds[0]} to {self.seeds[-1]}{of}"
 
 
-def spread(
-    jobs: Sequence[Job[Key]], recipe: Recipe, executor: Executor | None
-) -> Generator[tuple[Job[Key], bytes], None, None]:
+def spread(jobs: Sequence[Job[Key]], executor: Executor | None) -> Generator[tuple[Job[Key], bytes], None, None]:
     """Return chunks as they finish; after an error start no more, wait for those that run, then raise it.
 
     Parameters
     ----------
     jobs
         The chunks.
-    recipe
-        How they are trained.
     executor
         Who trains them; here, one after the other, if there is none.
 
@@ -68,13 +65,14 @@ def spread(
     --------
     >>> import torch
     >>> from .tasks import Perceptron
-    >>> jobs = [Job(None, Perceptron((1, 1), torch.ones(2, 1), torch.ones(2, 1)), [seed], "") for seed in (5, 6)]
-    >>> [job.seeds for job, _ in spread(jobs, Recipe(steps=10), None)]
+    >>> line = Perceptron((1, 1), torch.ones(2, 1), torch.ones(2, 1))
+    >>> jobs = [Job(None, line, Recipe(steps=10), [seed], "") for seed in (5, 6)]
+    >>> [job.seeds for job, _ in spread(jobs, None)]
     [[5], [6]]
     """
     if executor is None:
         for job in jobs:
-            yield job, _work(job, recipe)
+            yield job, _work(job)
         return
     waiting, unfinished = iter(jobs), len(jobs)
     running: dict[Future[bytes], Job[Key]] = {}
@@ -83,7 +81,7 @@ def spread(
         while True:
             while failed is None and len(running) < _OUTSTANDING and (following := next(waiting, None)):
                 try:
-                    running[submitted(executor, _work, following, recipe)] = following
+                    running[submitted(executor, _work, following)] = following
                 except Exception as error:  # a pool that has broken or is shut down takes nothing more
                     failed = following, error
             if not running:
@@ -143,9 +141,9 @@ def submitted(executor: Executor, work: Callable[..., Result], *arguments: objec
     return future
 
 
-def _work(job: Job[Key], recipe: Recipe) -> bytes:
+def _work(job: Job[Key]) -> bytes:
     try:
-        return to_bytes(train(job.task, job.seeds, recipe), job.digest)
+        return to_bytes(train(job.task, job.seeds, job.recipe), job.digest)
     except Exception as error:
         raise SweepError(f"{job} ended with {type(error).__name__}: {error}") from error
 

@@ -1,14 +1,15 @@
 """Train many seeds of a network at once, and many widths beside each other; what is finished survives a kill.
 
 Notation. A member is one run of a task from one seed: the seed's own ``torch.Generator`` draws its start and the order
-of its examples. A chunk is a number of members that train together under ``torch.func.vmap``, from their first step to
+of its examples. Members train side by side under ``torch.func.vmap``, each in a slot that its seed alone decides
+(:mod:`fnequiv.optimization.slots`). A chunk is a number of members that are trained in one go, from their first step to
 their last. Chunks know nothing of each other, so any executor may train them anywhere, in any order, and memory follows
-the size of a chunk, not the number of seeds. Chapter: "Optimisation".
+slots and chunk, not the number of seeds. Chapter: "Optimisation".
 
-Rounding is the one thing that chunks share: in a larger batch a product of matrices may add its terms in another order,
-and an entry may be computed by other instructions, alone or in a vector with its neighbours. With the same chunks, on
-the same machine and threads, a member is the same bit by bit. With other chunks it is the same to rounding: in float64
-to about 1e-12 after hundreds of steps of a stable run, in float32 to about 1e-6. ``benchmarks/sweeps.py`` measures it.
+A member is the same bit by bit whatever seeds are swept with it, in whatever chunks and order, and whenever others end:
+on machines of one kind with the same number of threads and the same version of PyTorch, for a task whose ``loss`` is
+deterministic. Other threads, or another number of slots, change its rounding: in float64 by about 1e-12 after hundreds
+of steps of a stable run, in float32 by about 1e-6.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +30,7 @@ from .fingerprints import fingerprint
 from .optimisers import SGD, Adam, Optimiser
 from .recipes import Keep, Recipe
 from .results import Ledger, Sweep, SweepError, from_bytes
+from .slots import fitting_slots
 from .spreading import Job, check_executor, spread
 from .stopping import Until
 from .tasks import Perceptron, Task, check_task
@@ -48,6 +51,7 @@ def sweep(
     until: Until | None = None,
     keep: Keep = "parameters",
     chunk: int = 128,
+    slots: int | None = None,
     checkpoint: Folder | None = None,
     executor: Executor | None = None,
     progress: bool = False,
@@ -74,8 +78,11 @@ def sweep(
     keep
         ``"parameters"``, or ``"losses"`` if the parameters would need too much memory.
     chunk
-        Members that train at once. Larger is faster while they fit the cache, and needs more memory. Other chunks give
-        the same members to rounding, not always bit by bit.
+        Members that are trained in one go, and kept in one file of the checkpoint. It changes no member.
+    slots
+        Members that train side by side, ≥ 1; by default as many, 128 at most, as the parameters and examples of one
+        step make worth while (:func:`~fnequiv.optimization.slots.fitting_slots`). Seed s has slot s mod ``slots``, so
+        give seeds in a row: two that share a slot train one after the other. Fewer need less memory.
     checkpoint
         A folder that keeps every finished chunk. The same call resumes from it, with other seeds, chunks or another
         executor, too; a folder of another task, data, recipe or code is refused. Functions that ``task.loss`` calls
@@ -114,7 +121,7 @@ def sweep(
     """
     recipe = Recipe(Adam() if optimiser is None else optimiser, steps, batch, Until() if until is None else until, keep)
     try:
-        return _run({None: task}, {None: checkpoint}, seeds, recipe, chunk, executor, progress)[None]
+        return _run({None: task}, {None: checkpoint}, seeds, recipe, chunk, slots, executor, progress)[None]
     except SweepError as error:
         error.finished = error.finished[None]  # type: ignore[index]
         raise
@@ -130,6 +137,7 @@ def sweep_each(
     until: Until | None = None,
     keep: Keep = "parameters",
     chunk: int = 128,
+    slots: int | None = None,
     checkpoint: Folder | None = None,
     executor: Executor | None = None,
     progress: bool = False,
@@ -142,7 +150,7 @@ def sweep_each(
         By a name for each, such as its width.
     checkpoint
         A folder with one folder for each task, by ``str`` of its name.
-    seeds, optimiser, steps, batch, until, keep, chunk, executor, progress
+    seeds, optimiser, steps, batch, until, keep, chunk, slots, executor, progress
         As for :func:`sweep`, the same for all tasks.
 
     Raises
@@ -162,7 +170,7 @@ def sweep_each(
     if not isinstance(tasks, Mapping) or not tasks:
         raise TypeError(f"tasks must be a mapping from names to tasks, got {shown(tasks)}: sweep takes one task")
     recipe = Recipe(Adam() if optimiser is None else optimiser, steps, batch, Until() if until is None else until, keep)
-    return _run(tasks, _folders(checkpoint, list(tasks)), seeds, recipe, chunk, executor, progress)
+    return _run(tasks, _folders(checkpoint, list(tasks)), seeds, recipe, chunk, slots, executor, progress)
 
 
 def _run(
@@ -171,6 +179,7 @@ def _run(
     seeds: int | Sequence[int],
     recipe: Recipe,
     chunk: int,
+    slots: int | None,
     executor: Executor | None,
     progress: bool,
 ) -> dict[Key, Sweep]:
@@ -179,11 +188,10 @@ def _run(
     check_bool("progress", progress)
     check_executor(executor)
     wanted = _seeds(seeds)
-    for task in tasks.values():
-        check_task(task, wanted[0], recipe.until.data)
-        _check_batch(recipe.batch, task)
+    fitting = {key: _slots(task, wanted[0], recipe) for key, task in tasks.items()}
+    recipes = {key: replace(recipe, slots=fitting[key] if slots is None else slots) for key in tasks}
     stores = {
-        key: Checkpoint(folder, fingerprint(tasks[key], recipe))
+        key: Checkpoint(folder, fingerprint(tasks[key], recipes[key]))
         for key, folder in folders.items()
         if folder is not None
     }
@@ -195,9 +203,10 @@ def _run(
         jobs = []
         for key, ledger in ledgers.items():
             missing, digest = ledger.missing(), stores[key].digest if key in stores else ""
-            jobs += [Job(key, tasks[key], missing[i : i + chunk], digest) for i in range(0, len(missing), chunk)]
+            chunks = (missing[i : i + chunk] for i in range(0, len(missing), chunk))
+            jobs += [Job(key, tasks[key], recipes[key], seeds, digest) for seeds in chunks]
         try:
-            with closing(spread(jobs, recipe, executor)) as results:
+            with closing(spread(jobs, executor)) as results:
                 for job, content in results:
                     bar.update(ledgers[job.key].add(from_bytes(content)[0]))
                     if job.key in stores:
@@ -218,10 +227,13 @@ def _keep(store: Checkpoint, job: Job[Key], content: bytes) -> None:
         ) from error
 
 
-def _check_batch(batch: int | None, task: Task) -> None:
-    n = len(task.data[0]) if task.data else 0
+def _slots(task: Task, seed: int, recipe: Recipe) -> int:
+    """Return the slots that fit a task, and raise unless it is one."""
+    parameters = check_task(task, seed, recipe.until.data)
+    n, batch = len(task.data[0]) if task.data else 0, recipe.batch
     if batch is not None and batch > n:
         raise ValueError(f"batch must be at most the number of examples, {n}, got {batch}: leave it out for all")
+    return fitting_slots(parameters, n if batch is None else batch)
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:

@@ -126,8 +126,10 @@ class Perceptron:
         return (outputs.logsumexp(-1) - outputs.gather(-1, targets[:, None]).squeeze(-1)).mean()
 
 
-def check_task(task: Task, seed: int, held_out: tuple[torch.Tensor, ...] | None = None) -> None:
-    """Raise unless ``task`` is one: its parts are there, its data fit together, and one member has a gradient.
+def check_task(task: Task, seed: int, held_out: tuple[torch.Tensor, ...] | None = None) -> int:
+    """Return the number of a member's parameters; raise unless ``task`` is a task, all its parts together.
+
+    Its parts are there, its data fit, and a member has a gradient.
 
     Members can be judged on data that are held out, too, if there are any.
 
@@ -142,6 +144,7 @@ def check_task(task: Task, seed: int, held_out: tuple[torch.Tensor, ...] | None 
     Examples
     --------
     >>> check_task(Perceptron((1, 1), torch.ones(2, 1), torch.ones(2, 1)), 0)
+    2
     """
     frozen = is_dataclass(task) and not isinstance(task, type) and task.__dataclass_params__.frozen
     if not frozen or not callable(getattr(task, "init", None)) or not callable(getattr(task, "loss", None)):
@@ -162,6 +165,7 @@ def check_task(task: Task, seed: int, held_out: tuple[torch.Tensor, ...] | None 
         raise ValueError(f"task.loss must return a scalar tensor that depends on the parameters, got {shown(loss)}")
     if held_out is not None:
         _check_held_out(task, params, held_out)
+    return sum(tensor.numel() for tensor in params.values())
 
 
 def _check_held_out(task: Task, params: Params, held_out: tuple[torch.Tensor, ...]) -> None:

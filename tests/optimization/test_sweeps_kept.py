@@ -171,6 +171,7 @@ OTHERS = {
     "recipe.optimiser": {"optimiser": SGD(0.2)},
     "recipe.until": {"until": Until(loss=0.1)},
     "recipe.keep": {"keep": "losses"},
+    "recipe.slots": {"slots": 4},
 }
 
 
@@ -283,22 +284,23 @@ import re, torch
 from pathlib import Path
 from sweep_tasks import Wide
 from fnequiv.optimization.sweeps import SGD, sweep
-def peak(seeds, chunk):
-    sweep(Wide(), seeds, optimiser=SGD(0.1, 0.9), steps=2, chunk=chunk, keep="losses")
+def peak(seeds, chunk, slots):
+    sweep(Wide(), seeds, optimiser=SGD(0.1, 0.9), steps=2, chunk=chunk, slots=slots, keep="losses")
     # getrusage would begin with the memory of the process that started this one
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-peak(1, 1)
-print(peak(8, 4), peak(64, 4), peak(64, 32))
+peak(1, 1, 1)
+print(peak(8, 4, 4), peak(64, 4, 4), peak(64, 64, 4), peak(64, 64, 32))
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak from Linux's /proc")
-def test_memory_follows_the_chunk_not_the_number_of_seeds(importable):
+def test_memory_follows_slots_and_chunk_not_the_number_of_seeds(importable):
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True, timeout=60)
-    few, many, wide = map(float, done.stdout.split())
+    few, many, whole, wide = map(float, done.stdout.split())
     member = 200_000 * 4 / 2**20  # MB of one member's parameters
     assert many - few < 8 * member  # 56 members more, 14 chunks
-    assert wide - many > 28 * member  # 28 members more at a time
+    assert whole - many < 8 * member  # 60 members more in a chunk, of which losses are kept
+    assert wide - whole > 28 * member  # 28 members more side by side
 
 
 @pytest.mark.parametrize("name", ["", ".."])

@@ -1,0 +1,57 @@
+"""Which members train side by side, so that none of them depends on the others, not by a single bit.
+
+Notation. A member with seed s trains in slot s mod G of a batch with G slots, never in another, and a slot that no
+member has holds a copy of one. G follows from the task and the recipe, never from the seeds or their chunks. All shapes
+are therefore the same whatever trains beside a member, and so are the place of its numbers in each array and the
+instructions that compute them: in larger batches a product of matrices may add its terms in another order, and what
+stands at an array's end is computed one by one, not in a vector with its neighbours. Chapter: "Optimisation".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+_WORK = 2**23  # products for one step of all slots: about as long as the calls that a step is made of
+_MOST = 128
+
+
+def fitting_slots(parameters: int, batch: int) -> int:
+    """Return G: the power of two, 128 at most, with which a step does about 8 million products.
+
+    A step has a fixed price, that of its calls, and one for each slot, which grows with its parameters and examples.
+    Few slots share the first among too few; many make a sweep of few seeds pay for empty ones, and need memory.
+
+    Parameters
+    ----------
+    parameters
+        Of one member, ≥ 1.
+    batch
+        Examples that a step uses, ≥ 0.
+
+    Examples
+    --------
+    >>> [fitting_slots(parameters, 16) for parameters in (13, 1210, 4810, 400_000)]
+    [128, 128, 64, 1]
+    """
+    fitting = _WORK // (parameters * max(batch, 16))
+    return min(_MOST, 2 ** (max(fitting, 1).bit_length() - 1))
+
+
+def grouped(seeds: Sequence[int], slots: int) -> list[list[int]]:
+    """Return groups of seeds that find a slot each, in as few groups as that takes; seeds in a row fill them.
+
+    Examples
+    --------
+    >>> grouped([0, 1, 2, 3, 4, 8], 4)  # 0, 4 and 8 have one slot
+    [[0, 1, 2, 3], [4], [8]]
+    """
+    groups: list[list[int]] = []
+    taken: Counter[int] = Counter()
+    for seed in seeds:
+        turn = taken[seed % slots]
+        taken[seed % slots] += 1
+        if turn == len(groups):
+            groups.append([])
+        groups[turn].append(seed)
+    return groups
