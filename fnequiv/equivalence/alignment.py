@@ -25,11 +25,12 @@ import torch
 from tqdm import tqdm
 
 from ..symmetry import SymmetrySpec
-from ..validation import check_bool, check_integer, check_real, shown
+from ..validation import check_bool, check_integer, shown
 from .actions import apply
-from .arrays import Params, array_of, arrays_of
+from .arrays import Params, arrays_of
 from .axes import FloatArray
 from .checking import check_pair, compare
+from .choosing import choose
 from .descending import balance, descend, distance, fit
 from .elements import GroupElement
 from .group import compose, identity, invert, sample
@@ -52,7 +53,7 @@ class Alignment:
 
     ``sweeps`` counts the passes over the blocks of the best start (0: b is a copy of a up to rounding, and its units
     were matched one by one); ``start`` is its number (0: block by block from the inputs, others: random, and the
-    number of starts itself: plain weight matching, which a score preferred).
+    number of starts itself: plain weight matching, than which a score found nothing better).
     """
 
     element: GroupElement
@@ -87,9 +88,12 @@ def align(
     sweeps
         Most passes over all blocks a start; a start ends with the first that improves nothing.
     score
-        Judges a moved network g·a, every tensor by name, the loss of its average with b, say. Returned is what scores
-        least among all starts and plain weight matching (permutations alone, in the given weights, from the units as
-        they are); if left out, the start with the least distance of the balanced weights. Not asked about a copy.
+        Judges a moved network g·a, every tensor by name: say, by the loss of its average with b. It returns one number
+        or the losses on common examples, [examples]. Of numbers the least decides, among plain weight matching
+        (permutations alone, in the given weights, from the units as they are) and all starts, of equals plain weight
+        matching. With losses on examples a start replaces plain weight matching only if it is better by more than
+        chance, as :func:`~fnequiv.equivalence.choosing.choose` tests it. If left out: the start with the least
+        distance of the balanced weights. Not asked about a copy.
     executor
         Runs the starts; one after the other in this thread if left out.
     progress
@@ -104,8 +108,8 @@ def align(
     ------
     TypeError, ValueError
         As :func:`~fnequiv.equivalence.checking.compare` for networks; and if ``starts`` or ``sweeps`` is below 1, more
-        than one start lacks a generator, ``score`` is no function or gives no finite number, ``executor`` is none, or
-        ``progress`` is no bool.
+        than one start lacks a generator, ``score`` is no function or gives what ``choose`` refuses, ``executor`` is
+        none, or ``progress`` is no bool.
 
     Notes
     -----
@@ -115,7 +119,8 @@ def align(
 
     Weights alone do not say how the loss runs between two networks that were trained apart: of two matches about as
     close, either may have the lower barrier, and at times that is plain weight matching. A ``score`` that sees data
-    chooses among them, and what is returned scores no worse than plain weight matching.
+    chooses among them. Let it see examples that neither network has learned, and return a loss for each: if in truth
+    none of the starts is better by that loss, plain weight matching is replaced with a chance of about 5 % at most.
     Source: Ainsworth et al. (2023), Algorithm 1, extended by signs, scales and a start that follows the inputs.
 
     Examples
@@ -152,8 +157,8 @@ def align(
     if score is None:
         return candidates[0]
     plain, _, passes = descend(_pieces(a, spec), _pieces(b, spec), spec.only(), sweeps, identity(spec))
-    candidates.append(_report(a, b, spec, plain, passes, starts))
-    return _least(candidates, *whole, score)
+    candidates.insert(0, _report(a, b, spec, plain, passes, starts))
+    return candidates[choose([score(apply(*whole, candidate.element)) for candidate in candidates])]
 
 
 def _check_functions(score: Score | None, executor: Executor | None) -> None:
@@ -161,13 +166,6 @@ def _check_functions(score: Score | None, executor: Executor | None) -> None:
         raise TypeError(f"score must be a function of a network's tensors by name, got {shown(score)}")
     if executor is not None and not callable(getattr(executor, "map", None)):
         raise TypeError(f"executor must be a concurrent.futures.Executor, got {shown(executor)}")
-
-
-def _least(candidates: list[Alignment], params: Params, spec: SymmetrySpec, score: Score) -> Alignment:
-    """Return the first candidate whose moved network scores least."""
-    values = [score(apply(params, spec, candidate.element)) for candidate in candidates]
-    scores = [check_real("score", array_of(v) if isinstance(v, torch.Tensor) else v) for v in values]
-    return candidates[scores.index(min(scores))]
 
 
 def _fitted(a: Params, b: Params, spec: SymmetrySpec, element: GroupElement) -> GroupElement:

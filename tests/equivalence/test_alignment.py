@@ -144,6 +144,31 @@ def test_the_least_score_is_returned_and_plain_weight_matching_is_among_the_scor
     assert 3 not in chosen  # what is furthest from plain weight matching is not plain weight matching
 
 
+def test_losses_on_examples_keep_plain_weight_matching_unless_a_start_is_better_beyond_chance(networks):
+    spec = mlp.spec((5, 8, 8, 3), "tanh")
+    a, b = networks(spec, 0), networks(spec, 100)
+    plain = one_layer_after_the_other(a, b, spec)
+    noise = np.random.default_rng(0).normal(size=200)
+
+    def found(gain, spread):
+        """Return the alignment where everything but plain weight matching is better by ``gain``, up to noise."""
+
+        def score(moved):
+            away = distance(moved, plain) > 1e-9
+            return away * (spread * noise - gain) + 7.0
+
+        return align(a, b, spec, starts=3, generator=np.random.default_rng(0), score=score)
+
+    noise -= noise.mean()
+    error = noise.std(ddof=1) / np.sqrt(len(noise))
+    one_of_three = 2.14  # Student's quantile at 1 - 5 % / 3 with 199 degrees of freedom
+    assert found(0.0, 0.0).start == 3  # a tie
+    assert found((one_of_three - 0.02) * error, 1.0).start == 3
+    assert found((one_of_three + 0.02) * error, 1.0).start < 3
+    assert found(1e-9, 0.0).start < 3
+    assert align(a, b, spec, starts=3, generator=np.random.default_rng(0), score=lambda moved: 1).start == 3
+
+
 def test_a_score_sees_counters_and_masks_too(zoo_spec, networks):
     a, b = networks(zoo_spec, 0), networks(zoo_spec, 1)
     names = []
@@ -276,8 +301,8 @@ def test_bad_input(networks):
         align(a, b, spec, score=3)
     with pytest.raises(ValueError, match="score must be finite, got nan"):
         align(a, b, spec, score=lambda moved: torch.nan)
-    with pytest.raises(ValueError, match="score must be one number"):
-        align(a, b, spec, score=lambda moved: moved["0.bias"])
+    with pytest.raises(ValueError, match=r"score must be one number, or one for each.*got 2 of shapes \[\(3, 2\)\]"):
+        align(a, b, spec, score=lambda moved: moved["0.weight"])
     with pytest.raises(TypeError, match="progress must be"):
         align(a, b, spec, progress="yes")
     for wrong in ({}, None, [1.0], {**outputs, "layer9": np.ones((4, 3))}):
