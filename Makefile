@@ -8,6 +8,7 @@
 #   make bench        the benchmarks, their peers installed for it (SMOKE=1: tiny sizes, to see that they run)
 #   make test-book    the built book in a real browser (needs npm and Chromium)
 #   make test-notebooks   the pages' notebooks in an environment of their own (NOTEBOOKS="introduction ...": some)
+#   make test-binder  every chapter in JupyterLab, as on Binder, in a real browser: half an hour (NOTEBOOKS as above)
 #   make sheets       exercise sheets of each chapter, without solutions and with, from the built book (needs npm)
 #   make slides       slides of the three lectures, from the built book (needs npm)
 #   make pdf          the book on paper, with LaTeX (it names the Debian packages that it lacks)
@@ -28,7 +29,8 @@ WANTED = { cat pyproject.toml constraints.txt; echo '$(subst ','\'',$(PYTHON) $(
 INSTALLED := .venv/.installed-$(shell $(WANTED) | cksum | tr ' ' -)
 BUILT := _build/.complete-$(shell cat book/_ext/*.py | cksum | tr ' ' -)
 
-.PHONY: book test serve lint bench test-book test-notebooks sheets slides pdf course empty-course links pins clean
+.PHONY: book test serve lint bench test-book test-notebooks test-binder sheets slides pdf course empty-course links \
+  pins clean
 .NOTPARALLEL:  # all write into .venv and _build
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := book
@@ -85,6 +87,20 @@ test-notebooks: book
 	$(READER)/venv/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt \
 	  "$(READER)/package[notebooks]" nbclient ipykernel
 	$(READER)/venv/bin/python tests/book/execute.py _build/html/_sources $(NOTEBOOKS)
+
+# What Binder does, with pip instead of conda. The last commit is tried, not the working tree.
+BINDER := $(CURDIR)/_build/binder
+test-binder: book
+	rm -rf $(BINDER)
+	mkdir -p $(BINDER)/home
+	git clone --quiet . $(BINDER)/repository
+	$(PYTHON) -m venv $(BINDER)/environment
+	sed -nE '/python=/d; s/pytorch-cpu/torch/; s/-base//; s/^  - (.*)=(.*)$$/\1==\2.*/p' \
+	  $(BINDER)/repository/environment.yml > $(BINDER)/listed
+	$(BINDER)/environment/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -r $(BINDER)/listed
+	cd $(BINDER)/repository && NB_PYTHON_PREFIX=$(BINDER)/environment XDG_CACHE_HOME=$(BINDER)/home/.cache \
+	  bash postBuild > $(BINDER)/postBuild.log
+	$(BIN)/python tests/book/binder.py $(BINDER) $(NOTEBOOKS)
 
 # What these need of npm is MathJax, which they put beside the pages that they write.
 sheets slides: book tests/book/node_modules
