@@ -93,7 +93,7 @@ def least_squares_bound(
     >>> cover = lambda eps: orbit_bound((1, 4, 1), B=1, Bx=1, activation="relu", eps=eps)
     >>> risk = least_squares_bound(cover, [10**4, 10**6])
     >>> risk.value.round(5), risk.eps.round(7)
-    (array([0.21054, 0.00306]), array([1.737e-03, 1.730e-05]))
+    (array([0.21054, 0.00306]), array([1.7258e-03, 1.7300e-05]))
     """
     m, error, gap = check_range("bound", bound), check_probability("eta", eta), _gap(approximation)
     confidence = -np.log(error) * (1 if gap == 0 else 2)

@@ -2,7 +2,9 @@
 
 Notation. An upper bound on ln N(F, ε) is a function of ε, ``log_cover``: it takes an array of radii and returns nats,
 as ``lambda eps: orbit_bound(widths, B=1, Bx=1, activation="relu", eps=eps)`` does. It may have steps (counts are
-integers), so the search below asks for no derivative: a grid, and two finer ones around its best point.
+integers), so the search below asks for no derivative: a grid, and two finer ones around its best point. The steps of
+the first have the ratio 1.0204. Where ln N does not rise with ε, the grid's next point above the very best radius costs
+at most 0.0204 times more for the radius itself, and no more for ln N: a bound misses its least by no more than that.
 
 Source: section 2.1 of Shen (2024) uses one fixed ε; optimising it is ours. Chapter: "Estimation error".
 """
@@ -21,7 +23,8 @@ LogCover = Callable[[Array], npt.ArrayLike]
 
 # Radii from the largest that can matter down to so small a part of it, on a grid of so many, twice refined.
 _SMALLEST = 1e-14
-_POINTS = 160
+_POINTS = 1600
+_FINER = 40
 
 
 def least(
@@ -29,7 +32,7 @@ def least(
 ) -> tuple[Array, Array, Array]:
     """Return the least of ``count`` objectives over radii up to ``largest``, with the radius and ln N there.
 
-    ``objective`` takes radii and ln N of shape (1, m) and returns (count, m).
+    ``objective`` takes radii and ln N of shape (1, m) and returns (count, m). It rises with both.
 
     Raises
     ------
@@ -43,6 +46,7 @@ def least(
     (array([0.3303]), array([0.1]))
     """
     grid = np.geomspace(largest, largest * _SMALLEST, _POINTS)
+    step = grid[0] / grid[1]
     best, radius, nats = np.full(count, np.inf), np.full(count, largest), np.full(count, np.inf)
     for refinement in range(3):
         known = nats_at(log_cover, grid)
@@ -52,9 +56,9 @@ def least(
         better = found < best
         best[better], radius[better], nats[better] = found[better], grid[at][better], known[at][better]
         if refinement < 2:  # one grid that refines around every best point
-            step = (1 / _SMALLEST) ** (1 / _POINTS / (_POINTS if refinement else 1))
-            around = np.geomspace(1 / step, step, _POINTS // 4)
+            around = np.geomspace(1 / step, step, _FINER)
             grid = np.unique(np.minimum(np.unique(radius)[:, None] * around, largest))[::-1]
+            step = around[1] / around[0]
     return best, radius, nats
 
 
