@@ -11,14 +11,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from ..validation import shown
 from .results import Sweep, from_bytes
 
 _HEAD = "sweep.json"
+Key = TypeVar("Key", bound=Hashable)
 
 
 class Checkpoint:
@@ -142,3 +144,25 @@ class Checkpoint:
             raise ValueError(
                 f"checkpoint {str(self._folder)!r} holds another sweep: {what}. Give another folder, or remove this one"
             )
+
+
+def folders(checkpoint: str | os.PathLike[str] | None, keys: Sequence[Key]) -> dict[Key, Path | None]:
+    """Return a folder in ``checkpoint`` for each task, by ``str`` of its name; None for each if there is none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :meth:`Checkpoint.check`, or if a name makes no folder of its own there.
+
+    Examples
+    --------
+    >>> folders("runs", [16, 32])[32].parts
+    ('runs', '32')
+    """
+    if checkpoint is None:
+        return dict.fromkeys(keys)
+    parent, names = Checkpoint.check(checkpoint), [str(key) for key in keys]
+    for name in names:
+        if name in ("", "..") or name != Path(name).name or names.count(name) > 1:
+            raise ValueError(f"names of tasks must make one folder each for a checkpoint, got {shown(name)}")
+    return {key: parent / name for key, name in zip(keys, names, strict=True)}

@@ -93,6 +93,7 @@ def _source(thing: type | FunctionType) -> str:
 
 
 def _feed(feed: Feed, path: str, value: object) -> None:
+    value = value.item() if isinstance(value, np.generic) else value  # a number of NumPy's is that of Python's
     feed(type(value).__qualname__.encode())
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes, torch.dtype, enum.Enum)):
         feed(repr(value).encode())

@@ -74,6 +74,8 @@ class _Members:
 
     def __init__(self, task: Task, seeds: Sequence[int], recipe: Recipe) -> None:
         self._task, self._recipe, self._seeds = task, recipe, seeds
+        self._data, held_out = _laid_out(task.data), recipe.until.data
+        self._judged_on = self._data if held_out is None else _laid_out(held_out)
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         drawn = [task.init(generator) for generator in self._generators]
         self._kinds = _kinds(drawn[0])
@@ -96,15 +98,10 @@ class _Members:
         """How many members train."""
         return len(self._seeds) - len(self._ended)
 
-    @property
-    def _judged_on(self) -> Batch:
-        data = self._recipe.until.data
-        return self._task.data if data is None else data
-
     def step(self, step: int) -> None:
         """Move all slots by one step; a member whose loss is no number ends before it."""
         if self._recipe.batch is None:
-            losses, grad = self._gradients(self._task.data)
+            losses, grad = self._gradients(self._data)
         else:
             losses, grad = self._gradients(self._batch(step, self._recipe.batch), each=True)
         losses = losses[self._slot]
@@ -117,15 +114,15 @@ class _Members:
         """End the runs of those that a rule ends, or of all that are left."""
         losses, norms = self._losses(self._judged_on)[self._slot], None
         if self._recipe.until.gradient is not None:
-            slices = self._slices(self._task.data)
+            slices = self._slices(self._data)
             grad = sum((share * self._gradients(batch)[1] for share, batch in slices), torch.tensor(0.0))
             norms = grad.norm(dim=1)[self._slot]
         ends = self._recipe.until.judge(losses, norms, self._rules)
         if last:
             ends = dict.fromkeys(range(len(losses)), ("exhausted", f"all {step} steps taken")) | ends
         if ends:
-            own = self._recipe.until.data is None
-            self._end(ends, losses if own else self._losses(self._task.data)[self._slot], step)
+            own = self._judged_on is self._data
+            self._end(ends, losses if own else self._losses(self._data)[self._slot], step)
 
     def sweep(self) -> Sweep:
         """Return the record."""
@@ -150,13 +147,13 @@ class _Members:
 
     def _batch(self, step: int, size: int) -> Batch:
         """Return the examples of this step, [G, size, …]: a new order each epoch, an incomplete batch left out."""
-        n = len(self._task.data[0])
+        n = len(self._data[0])
         turn = step % (n // size)
         if turn == 0:
             orders = [torch.randperm(n, generator=generator) for generator in self._generators]
             self._order = torch.stack(orders)[self._tenant]
         chosen = self._order[:, turn * size : (turn + 1) * size]
-        return tuple(data.index_select(0, chosen.flatten()).unflatten(0, chosen.shape) for data in self._task.data)
+        return tuple(data.index_select(0, chosen.flatten()).unflatten(0, chosen.shape) for data in self._data)
 
     def _slices(self, data: Batch) -> Iterator[tuple[float, Batch]]:
         """Return pieces of ``data``, each with its share: one if full batches are trained on, anyway."""
@@ -187,6 +184,16 @@ class _Members:
         pieces = theta.split([shape.numel() for shape, _ in self._kinds.values()], dim=1)
         named = zip(self._kinds.items(), pieces, strict=True)
         return {name: piece.reshape(len(theta), *shape) for (name, (shape, _)), piece in named}
+
+
+def _laid_out(data: Batch) -> Batch:
+    """Return equal data with the strides and the alignment of a new tensor: sums of products round by both."""
+    return tuple(
+        tensor
+        if tensor.stride() == torch.empty(tensor.shape, device="meta").stride() and tensor.data_ptr() % 64 == 0
+        else tensor.clone(memory_format=torch.contiguous_format)
+        for tensor in data
+    )
 
 
 def _kinds(params: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:

@@ -59,10 +59,12 @@ class Recipe:
         parts = (getattr(self.optimiser, name, None) for name in ("start", "step"))
         if isinstance(self.optimiser, type) or not all(map(callable, parts)):
             raise TypeError(f"optimiser must be SGD(...), Adam(...) or the like, got {shown(self.optimiser)}")
-        check_integer("steps", self.steps, minimum=0)
-        if self.batch is not None:
-            check_integer("batch", self.batch)
-        check_integer("slots", self.slots)
+        for name, minimum in (("steps", 0), ("batch", 1), ("slots", 1)):
+            if (value := getattr(self, name)) is not None or name != "batch":
+                # as Python's int: small ones of NumPy's overflow, and a checkpoint takes 5 for another number
+                object.__setattr__(self, name, check_integer(name, value, minimum=minimum))
+        if self.slots >= 2**63:
+            raise ValueError(f"slots must be below 2**63, got {shown(self.slots)}: each needs memory of its own")
         if not isinstance(self.until, Until):
             raise TypeError(f"until must be Until(...), got {shown(self.until)}")
         if not isinstance(self.keep, str) or self.keep not in ("parameters", "losses"):

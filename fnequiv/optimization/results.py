@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -160,14 +160,8 @@ class Ledger:
         self._row = {seed: row for row, seed in enumerate(seeds)}
         m = len(seeds)
         self._done = np.zeros(m, dtype=bool)
-        self._sweep = Sweep(
-            np.array(seeds, dtype=np.int64),
-            np.full(m, "", dtype="U10"),
-            np.zeros(m, dtype=np.int64),
-            np.full(m, np.nan),
-            (),
-            {},
-        )
+        none = np.zeros(m, dtype=np.int64)
+        self._sweep = Sweep(np.array(seeds, dtype=np.int64), np.full(m, "", "U10"), none, np.full(m, np.nan), (), {})
         self._message = [""] * m
         self._parameters: dict[str, torch.Tensor] = {}
 
@@ -176,9 +170,17 @@ class Ledger:
         return [seed for seed, row in self._row.items() if not self._done[row]]
 
     def add(self, part: Sweep) -> int:
-        """Take in the members that were asked for and are not there yet; return how many that are."""
+        """Take in the members that were asked for and are not there yet; return how many that are.
+
+        Raises
+        ------
+        ValueError
+            If their parameters differ from the others' in names, shapes or dtype.
+        """
         seeds = part.seeds.tolist()
         wanted = [i for i, seed in enumerate(seeds) if seed in self._row and not self._done[self._row[seed]]]
+        if wanted and self._done.any() and _kinds(part.parameters) != _kinds(self._parameters):
+            raise ValueError("task.init must return the same names, shapes and dtype for every seed, and does not")
         part = part.take(wanted)
         rows = np.array([self._row[seed] for seed in part.seeds.tolist()], dtype=np.int64)
         for name in ("status", "steps", "loss"):
@@ -193,15 +195,12 @@ class Ledger:
 
     def sweep(self) -> Sweep:
         """Return what is finished."""
-        whole = Sweep(
-            self._sweep.seeds,
-            self._sweep.status,
-            self._sweep.steps,
-            self._sweep.loss,
-            tuple(self._message),
-            self._parameters,
-        )
+        whole = replace(self._sweep, message=tuple(self._message), parameters=self._parameters)
         return whole if self._done.all() else whole.take(self._done.nonzero()[0])
+
+
+def _kinds(parameters: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape[1:], tensor.dtype) for name, tensor in parameters.items()}
 
 
 def to_bytes(sweep: Sweep, digest: str) -> bytes:

@@ -12,8 +12,41 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from ..validation import check_integer, shown
+
 _WORK = 2**23  # products for one step of all slots: about as long as the calls that a step is made of
 _MOST = 128
+_MANY = 10**8  # seeds counted from 0: their list alone takes 4 GB
+
+
+def check_seeds(seeds: int | Sequence[int]) -> list[int]:
+    """Return the seeds of a sweep, which may be given by their number alone.
+
+    Raises
+    ------
+    TypeError
+        If they are no integers.
+    ValueError
+        If there are none, one repeats, or one is outside 0 … 2⁶³ - 1; or if their number is above 10⁸.
+
+    Examples
+    --------
+    >>> check_seeds(3), check_seeds([8, 2])
+    ([0, 1, 2], [8, 2])
+    """
+    if isinstance(seeds, (str, bytes, bytearray, memoryview)):  # which iterate as texts and as small integers
+        raise TypeError(f"seeds must be integers, or how many, got {shown(seeds)}")
+    try:
+        each = iter(seeds)  # type: ignore[arg-type]
+    except TypeError:
+        number = check_integer("seeds", seeds)
+        if number > _MANY:
+            raise ValueError(f"seeds must be at most {_MANY}, got {shown(number)}: sweep range by range") from None
+        return list(range(number))
+    found = [check_integer("seed", seed, minimum=0) for seed in each]
+    if not found or len(set(found)) < len(found) or max(found) >= 2**63:
+        raise ValueError(f"seeds must be different integers below 2**63, at least one, got {shown(seeds)}")
+    return found
 
 
 def fitting_slots(parameters: int, batch: int) -> int:

@@ -70,7 +70,7 @@ class Until:
             check_positive("gradient", check_real("gradient", self.gradient))
         if self.patience is not None and check_integer("patience", self.patience) >= 2**63:
             raise ValueError(f"patience must be below 2**63, got {shown(self.patience)}: leave it out for none")
-        check_integer("every", self.every)
+        object.__setattr__(self, "every", check_integer("every", self.every))  # a small int of NumPy's would overflow
         if check_real("margin", self.margin) < 0:
             raise ValueError(f"margin must be >= 0, got {self.margin!r}")
         if check_real("blowup", self.blowup) <= 1:

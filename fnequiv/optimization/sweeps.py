@@ -19,18 +19,17 @@ from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
 
 from ..validation import check_bool, check_integer, shown
-from .checkpoints import Checkpoint
+from .checkpoints import Checkpoint, folders
 from .fingerprints import fingerprint
 from .optimisers import SGD, Adam, Optimiser
 from .recipes import Keep, Recipe
 from .results import Ledger, Sweep, SweepError, from_bytes
-from .slots import fitting_slots
+from .slots import check_seeds, fitting_slots
 from .spreading import Job, check_executor, spread
 from .stopping import Until
 from .tasks import Perceptron, Task, check_task
@@ -170,12 +169,12 @@ def sweep_each(
     if not isinstance(tasks, Mapping) or not tasks:
         raise TypeError(f"tasks must be a mapping from names to tasks, got {shown(tasks)}: sweep takes one task")
     recipe = Recipe(Adam() if optimiser is None else optimiser, steps, batch, Until() if until is None else until, keep)
-    return _run(tasks, _folders(checkpoint, list(tasks)), seeds, recipe, chunk, slots, executor, progress)
+    return _run(tasks, folders(checkpoint, list(tasks)), seeds, recipe, chunk, slots, executor, progress)
 
 
 def _run(
     tasks: Mapping[Key, Task],
-    folders: Mapping[Key, Folder | None],
+    kept: Mapping[Key, Folder | None],
     seeds: int | Sequence[int],
     recipe: Recipe,
     chunk: int,
@@ -184,15 +183,15 @@ def _run(
     progress: bool,
 ) -> dict[Key, Sweep]:
     """Bring every task to its end, from the checkpoints and by training."""
-    check_integer("chunk", chunk)
+    chunk = check_integer("chunk", chunk)
     check_bool("progress", progress)
     check_executor(executor)
-    wanted = _seeds(seeds)
+    wanted = check_seeds(seeds)
     fitting = {key: _slots(task, wanted[0], recipe) for key, task in tasks.items()}
     recipes = {key: replace(recipe, slots=fitting[key] if slots is None else slots) for key in tasks}
     stores = {
         key: Checkpoint(folder, fingerprint(tasks[key], recipes[key]))
-        for key, folder in folders.items()
+        for key, folder in kept.items()
         if folder is not None
     }
     ledgers = {key: Ledger(wanted) for key in tasks}
@@ -208,23 +207,27 @@ def _run(
         try:
             with closing(spread(jobs, executor)) as results:
                 for job, content in results:
-                    bar.update(ledgers[job.key].add(from_bytes(content)[0]))
-                    if job.key in stores:
-                        _keep(stores[job.key], job, content)
+                    bar.update(_taken(job, content, ledgers[job.key], stores.get(job.key)))
         except SweepError as error:
             error.finished = {key: ledger.sweep() for key, ledger in ledgers.items()}
             raise
     return {key: ledger.sweep() for key, ledger in ledgers.items()}
 
 
-def _keep(store: Checkpoint, job: Job[Key], content: bytes) -> None:
+def _taken(job: Job[Key], content: bytes, ledger: Ledger, store: Checkpoint | None) -> int:
+    """Take a finished chunk in and keep it; return how many members that are."""
     try:
-        store.write(job.name, content)
+        taken = ledger.add(from_bytes(content)[0])
+        if store is not None:
+            store.write(job.name, content)
+    except ValueError as error:
+        raise SweepError(f"{job} does not go with those before it: {error}") from error
     except OSError as error:
         raise SweepError(
             f"the checkpoint of {job} could not be written, {error}: make room, and the same call goes on; what was "
             "finished is in this error's .finished, and what was written before is in the checkpoint"
         ) from error
+    return taken
 
 
 def _slots(task: Task, seed: int, recipe: Recipe) -> int:
@@ -232,29 +235,5 @@ def _slots(task: Task, seed: int, recipe: Recipe) -> int:
     parameters = check_task(task, seed, recipe.until.data)
     n, batch = len(task.data[0]) if task.data else 0, recipe.batch
     if batch is not None and batch > n:
-        raise ValueError(f"batch must be at most the number of examples, {n}, got {batch}: leave it out for all")
+        raise ValueError(f"batch must be at most the number of examples, {n}, got {shown(batch)}: leave it out for all")
     return fitting_slots(parameters, n if batch is None else batch)
-
-
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    if isinstance(seeds, (str, bytes, bytearray, memoryview)):  # which iterate as texts and as small integers
-        raise TypeError(f"seeds must be integers, or how many, got {shown(seeds)}")
-    try:
-        each = iter(seeds)  # type: ignore[arg-type]
-    except TypeError:  # how many
-        return list(range(check_integer("seeds", seeds)))
-    found = [check_integer("seed", seed, minimum=0) for seed in each]
-    if not found or len(set(found)) < len(found) or max(found) >= 2**63:
-        raise ValueError(f"seeds must be different integers below 2**63, at least one, got {shown(seeds)}")
-    return found
-
-
-def _folders(checkpoint: Folder | None, keys: Sequence[Key]) -> dict[Key, Folder | None]:
-    if checkpoint is None:
-        return dict.fromkeys(keys)
-    Checkpoint.check(checkpoint)
-    names = [str(key) for key in keys]
-    for name in names:
-        if name in ("", "..") or name != Path(name).name or names.count(name) > 1:
-            raise ValueError(f"names of tasks must make one folder each for a checkpoint, got {shown(name)}")
-    return {key: Path(checkpoint) / name for key, name in zip(keys, names, strict=True)}

@@ -35,7 +35,10 @@ class Task(Protocol):
         ...
 
     def loss(self, params: Params, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """Return the mean loss of one member over a batch of examples, a scalar."""
+        """Return the mean loss of one member over a batch of examples, a scalar: NaN, no error, where it has none.
+
+        What raises ends all members that train beside this one, too.
+        """
         ...
 
 

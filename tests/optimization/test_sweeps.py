@@ -4,7 +4,7 @@ import itertools
 import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fnequiv.equivalence import mlp
 from fnequiv.optimization import members
 from fnequiv.optimization.slots import fitting_slots, grouped
-from fnequiv.optimization.sweeps import SGD, Adam, Perceptron, Until, sweep, sweep_each
+from fnequiv.optimization.sweeps import SGD, Adam, Perceptron, SweepError, Until, sweep, sweep_each
 
 sys.path.insert(0, str(Path(__file__).parent))
 from sweep_tasks import Bowl, Root
@@ -140,6 +140,39 @@ def test_other_slots_round_differently_and_no_more():
     for run in runs[1:]:
         torch.testing.assert_close(run.parameters, runs[0].parameters, rtol=0, atol=1e-12)
     assert not all(same(run, runs[0]) for run in runs)
+
+
+def test_where_data_lie_in_memory_changes_no_bit():
+    # Products of matrices round by the place and the strides of what they are given: these sizes show it here.
+    task = classes(n=300, widths=(64, 33, 10))
+    odd = torch.empty(300 * 64 + 1, dtype=torch.float64)[1:].view(300, 64).copy_(task.inputs)
+    for inputs in (odd, task.inputs.T.contiguous().T, task.inputs.repeat(1, 2)[:, :64]):
+        assert torch.equal(inputs, task.inputs)
+        for batch, held_out in ((None, None), (150, task.data)):
+            runs = [
+                sweep(
+                    replace(task, inputs=each),
+                    3,
+                    optimiser=Adam(0.02),
+                    steps=15,
+                    batch=batch,
+                    until=Until(patience=50, every=1, data=held_out and (each, task.targets)),
+                )
+                for each in (inputs, task.inputs)
+            ]
+            assert same(*runs)
+
+
+def test_small_integers_of_numpy_are_numbers_like_others(tmp_path):
+    task, u8 = classes(n=300, widths=(3, 2, 4)), np.uint8
+    plain = {"steps": 3, "batch": 100, "chunk": 200, "slots": 128, "until": Until(loss=-1.0, every=1)}
+    small = plain | {"steps": u8(3), "batch": u8(100), "chunk": u8(200), "slots": u8(128)}
+    wanted = sweep(task, 300, optimiser=SGD(0.1), checkpoint=tmp_path, **plain)
+    assert same(sweep(task, 300, optimiser=SGD(0.1), **small), wanted)
+    small["optimiser"] = SGD(np.float64(0.1))
+    assert same(sweep(task, 300, checkpoint=tmp_path, **small), wanted)
+    late = sweep(Bowl(), 2, optimiser=SGD(0.01), steps=300, until=Until(patience=2, every=u8(200)))
+    assert late.steps.tolist() == [300, 300]
 
 
 @settings(max_examples=50, deadline=None)
@@ -322,6 +355,9 @@ BAD = [
     ({"seeds": [1, 1]}, ValueError, "seeds must be different"),
     ({"seeds": [-1]}, ValueError, "seed must be >= 0, got -1"),
     ({"seeds": [2**63]}, ValueError, "below 2**63"),
+    ({"seeds": 10**30}, ValueError, "seeds must be at most 100000000, got 1000000000000000000000000000000"),
+    ({"slots": 2**63}, ValueError, "slots must be below 2**63"),
+    ({"batch": 10**5000}, ValueError, "number of examples, 24, got a value of type int that cannot be printed"),
     ({"seeds": "ab"}, TypeError, "seeds must be integers, or how many, got 'ab'"),
     ({"seeds": b"x"}, TypeError, "seeds must be integers, or how many, got b'x'"),
     ({"seeds": 1.5}, TypeError, "seeds must be an integer"),
@@ -420,17 +456,26 @@ def test_tasks_that_are_none_are_refused(refuses):
         kind: str = ""
 
         def init(self, generator):
-            two = {"a": torch.ones(1), "b": torch.ones(1, dtype=torch.float64)}
-            return {"mixed": two, "none": {}, "uneven": {"theta": torch.ones(1 + generator.initial_seed())}}.get(
-                self.kind, super().init(generator)
-            )
+            one, seed = torch.ones(1), generator.initial_seed()
+            return {
+                "mixed": {"a": one, "b": one.double()},
+                "none": {},
+                "shapes": {"theta": torch.ones(3 - seed)},
+                "names": {f"theta{seed}": one},
+                "dtypes": {"theta": one.double() if seed else one},
+            }.get(self.kind, super().init(generator))
 
         def loss(self, params, batch):
             if self.kind == "vector":
                 return params["theta"]
-            return torch.tensor(1.0) if self.kind == "constant" else params["theta"].sum()
+            return torch.tensor(1.0) if self.kind == "constant" else next(iter(params.values())).sum()
 
     refuses(lambda: sweep(Odd(kind="mixed"), 1), TypeError, "must be of one floating dtype")
     refuses(lambda: sweep(Odd(kind="none"), 1), TypeError, "task.init must return tensors by name")
     refuses(lambda: sweep(Odd(kind="vector"), 1), ValueError, "must return a scalar tensor")
     refuses(lambda: sweep(Odd(kind="constant"), 1), ValueError, "depends on the parameters")
+    for kind in ("shapes", "names", "dtypes"):
+        for chunk, slots, finished in ((2, 2, []), (2, 1, []), (1, 2, [0])):
+            with pytest.raises(SweepError, match="must return the same names, shapes and dtype for every") as caught:
+                sweep(Odd(kind=kind), 2, steps=1, chunk=chunk, slots=slots)
+            assert caught.value.finished.seeds.tolist() == finished
