@@ -162,6 +162,41 @@ def test_the_barrier_of_a_straight_line_is_zero():
     torch.testing.assert_close(last, mlp.forward(a, data[0], "tanh"))
 
 
+def test_scores_judge_the_middle_on_digits_that_are_neither_learned_nor_measured(monkeypatch):
+    from benchmarks import barrier
+    from benchmarks._planted import perceptron
+
+    halves = barrier.digits(1)
+    assert not torch.equal(halves[0][0], barrier.digits(0)[0][0])
+    a, b = (mlp.init((64, 4, 4, 10), torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    seen = {"judged": [], "measured": []}
+    losses, height = barrier.middle_losses, barrier.barrier
+
+    def judge(moved, b, activation, data):
+        seen["judged"].append(data[0])
+        found = losses(moved, b, activation, data)
+        middle = {name: 0.5 * moved[name] + 0.5 * b[name] for name in b}
+        torch.testing.assert_close(
+            found.mean(), torch.nn.functional.cross_entropy(mlp.forward(middle, data[0], "tanh"), data[1])
+        )
+        return found
+
+    def measure(a, b, activation, data):
+        seen["measured"].append(data[0])
+        return height(a, b, activation, data)
+
+    monkeypatch.setattr(barrier, "middle_losses", judge)
+    monkeypatch.setattr(barrier, "barrier", measure)
+    found = barrier.barriers(perceptron((64, 4, 4, 10), "signed"), "tanh", a, b, halves)
+    assert {"weights alone", "least score", "tested score", "plain"} <= set(found)
+    rows = {name: {tuple(row) for data in parts for row in data.tolist()} for name, parts in seen.items()}
+    learned = {tuple(row) for row in halves[0][0].tolist()}
+    assert len(seen["judged"]) == 2 * (barrier.STARTS + 1)
+    assert not rows["judged"] & (rows["measured"] | learned)
+    assert not rows["measured"] & learned
+    assert len(rows["judged"]) + len(rows["measured"]) == len({tuple(row) for row in halves[1][0].tolist()})
+
+
 def test_the_flat_permutations_of_a_resnet_are_those_of_the_nested_blocks():
     from benchmarks.resnet18 import architectures
     from fnequiv.architectures.specs import ResNet
