@@ -1,5 +1,6 @@
 """The book's Sphinx extensions: what makes a chapter execute again, what it took, and bars in docstrings."""
 
+import collections.abc
 import importlib.util
 import os
 import re
@@ -8,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+from sphinx.util.typing import stringify_annotation
 
 from fnequiv.exercises.checking import ROOMS
 
@@ -295,6 +299,42 @@ def test_bars_in_docstrings_are_absolute_values(written, escaped):
     lines = ["Title |a|.", "", *written.split("\n")]
     extension("absolute_values").escape_bars(None, "function", "f", None, None, lines)
     assert lines == [r"Title \|a\|.", "", *escaped.split("\n")]
+
+
+def test_the_account_of_a_module_has_its_name_and_leads_to_its_chapters():
+    lines = [
+        "Sums.",
+        "",
+        'Chapters: "Telling',
+        'networks apart" and "Optimisation". ``"Attention"`` is a word, "Nothing" no page.',
+    ]
+    extension("modules").introduce(None, "module", "fnequiv.sums", None, None, lines)
+    assert lines[0] == ".. rubric:: ``fnequiv.sums``"
+    assert lines[3:] == [
+        "Sums.",
+        "",
+        "Chapters: :doc:`Telling networks apart </book/2_equivalence/telling_apart>` and "
+        ":doc:`Optimisation </book/5_generalization_optimization/optimisation>`. "
+        '``"Attention"`` is a word, "Nothing" no page.',
+    ]
+
+
+def test_signatures_name_the_types_of_numpy_as_the_source_does():
+    cover = collections.abc.Callable[[npt.NDArray[np.floating[npt.NBitBase]]], npt.ArrayLike] | None
+    written = f"(cover: {stringify_annotation(cover, 'smart')}, more: dict = <factory>)"
+    assert "_SupportsArray" in written
+    rewritten = extension("signatures").rewrite(None, "function", "f", None, None, written, None)
+    assert rewritten == (
+        "(cover: ~collections.abc.Callable[[~numpy.typing.NDArray[~numpy.floating[~numpy.typing.NBitBase]]], "
+        "~numpy.typing.ArrayLike] | None, more: dict = ...)",
+        None,
+    )
+
+
+def test_the_account_of_a_function_stays_as_it_is():
+    lines = ['Chapter: "Attention".']
+    extension("modules").introduce(None, "function", "fnequiv.sums.add", None, None, lines)
+    assert lines == ['Chapter: "Attention".']
 
 
 def test_what_the_theme_writes_is_mended_and_nothing_else():

@@ -295,7 +295,8 @@ def test_every_module_has_its_api_page():
         assert covered or only_a_folder, f"{module} has no page: add an automodule to book/reference/"
 
 
-def test_the_example_of_the_readme_runs():
-    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+@pytest.mark.parametrize("page", ["README.md", "book/reference/api.md"])
+def test_the_example_of_the_first_page_runs(page):
+    failed, tried = doctest.testfile(str(ROOT / page), module_relative=False)
     assert tried
     assert not failed

@@ -98,8 +98,9 @@ def covering_bound(
 
     Returns
     -------
-    float or array of the broadcast shape of ``B``, ``Bx`` and ``eps``. Never below 0; falls with ε, rises with B and
-    B_x; never more with a symmetry named later.
+    float or numpy.ndarray
+        Nats, of the broadcast shape of ``B``, ``Bx`` and ``eps``. Never below 0; falls with ε, rises with B and B_x;
+        never more with a symmetry named later.
 
     Raises
     ------

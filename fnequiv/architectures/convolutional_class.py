@@ -124,7 +124,7 @@ class ConvolutionalClass(NetworkClass):
 
     @property
     def fan_in(self) -> tuple[int, ...]:
-        """q_0, …, q_L: how many entries one unit of layer l + 1 reads at once, padding left out."""
+        """q_0, …, q_L, how many entries one unit of layer l + 1 reads at once, padding left out."""
         seen = []
         for channels, (height, width) in zip(self.channels[:-1], (tuple(self.image), *self.maps), strict=False):
             same = self.padding == "same"

@@ -79,7 +79,7 @@ class CoveringTerms:
 
     @property
     def log_saved(self) -> float:
-        """The nats that the symmetry saves of all points of the same grid: at most the group's log order for orders."""
+        """The nats that the symmetry saves of all points of the same grid, for orders at most the group's log order."""
         return sum(units.log_saved for units in self.units)
 
     @property

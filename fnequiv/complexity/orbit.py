@@ -112,7 +112,7 @@ class LayerTerms:
 
     @property
     def log_weight_levels(self) -> Value:
-        """Levels of one weight, ln K_W: log_weight_words/fan_in, a geometric mean where the cover is not a grid."""
+        """Levels of one weight, ln K_W = log_weight_words/fan_in, a geometric mean where the cover is not a grid."""
         return self.log_weight_words / np.maximum(self.fan_in, 1)
 
 

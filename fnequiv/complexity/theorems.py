@@ -45,7 +45,8 @@ def shallow_theorem(
 
     Returns
     -------
-    Nats, a float or an array of the broadcast shape. Negative values are the formula's: there it says nothing true.
+    float or numpy.ndarray
+        Nats, of the broadcast shape. Negative values are the formula's; there it says nothing true.
 
     Raises
     ------
@@ -94,8 +95,9 @@ def deep_theorem(
 
     Returns
     -------
-    Nats, a float or an array of the broadcast shape. Where it is negative, or B is small, it is not a true bound:
-    see :func:`~fnequiv.complexity.validity.deep_theorem_holds`.
+    float or numpy.ndarray
+        Nats, of the broadcast shape. Where it is negative, or B is small, it is not a true bound; see
+        :func:`~fnequiv.complexity.validity.deep_theorem_holds`.
 
     Raises
     ------

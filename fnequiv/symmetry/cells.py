@@ -104,7 +104,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The cell's name, made from all that it is: axes name it as they name a tensor."""
+        """The cell's name, made from all that it is; axes name it as they name a tensor."""
         parts = [self.tensor]
         if self.view is not None:
             parts.append(" read as " + "x".join(map(str, self.view)))
