@@ -222,6 +222,26 @@ def test_an_entry_twice_and_keys_that_are_missing_or_unknown(project):
             checks.entries(project)
 
 
+def test_the_name_of_a_test_is_read_as_a_sentence():
+    ledger = load("ledger")
+    name = "tests/test_ledger.py::test_a_lie_s_entry"
+    assert ledger.test(name, "") == "a lie’s entry (`tests/test_ledger.py`)"
+    assert ledger.test(name, "https://site") == (
+        f'[a lie’s entry](https://site/blob/main/tests/test_ledger.py#L1 "{name}") (`tests/test_ledger.py`)'
+    )
+
+
+def test_our_own_statements_are_listed_by_chapter():
+    ledger = load("ledger")
+    sections = {ledger.PAPER: ["a"], "Ours: Two sums": ["b", "c"], "Ours: Products": ["d"]}
+    line = ledger.by_chapter(sections)
+    assert line.astext() == "Our own statements, by chapter: Two sums (2), Products (1)."
+    assert [link["refid"] for link in line if "refid" in getattr(link, "attributes", {})] == [
+        "ours-two-sums",
+        "ours-products",
+    ]
+
+
 def build(project):
     """Build the small book with warnings as errors; return the exit status, what it said, and the ledger's page."""
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", ".", "out"]
@@ -250,6 +270,8 @@ def test_the_page_follows_the_project_and_a_lie_fails_the_build(project):
     assert 'href="sums.html#thm-sums"' in page  # where it is taught
     assert 'href="reference.html#os.path.join"' in page  # where it is coded
     assert 'href="sums.html#a-look"' in page  # where its cell stands
+    chapter = (project / "out/book/sums.html").read_text(encoding="utf-8")
+    assert '<a class="reference internal" href="ledger.html#ledger-thm-sums">In the ledger</a>' in chapter
 
     edit(project / "tests/test_sums.py", "assert 0.5", "0.5")  # the page itself has not changed
     status, said, _ = build(project)

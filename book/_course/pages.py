@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 CHAPTER = re.compile(r"book/(\d_\w+|appendix)/")
 STATE = "application/vnd.jupyter.widget-state+json"
-NOT_COPIED = ".headerlink, script, style, .sd-summary-state-marker, .copybtn"
+NOT_COPIED = ".headerlink, script, style, .sd-summary-state-marker, .copybtn, .to-ledger"
 
 
 class CourseError(ValueError):

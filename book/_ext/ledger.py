@@ -8,6 +8,7 @@ the build.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -21,7 +22,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
-PAPER = "The paper's statements"
+PAPER, OURS = "The paper's statements", "Ours: "
 logger = logging.getLogger(__name__)
 
 
@@ -30,23 +31,32 @@ def listed(items: list[str]) -> str:
     return items[0] if len(items) == 1 else "- " + "\n  - ".join(items)
 
 
+def test(name: str, repository: str) -> str:
+    """Return a test as a sentence, which its name is, linked to its source, and the file that it stands in.
+
+    Examples
+    --------
+    >>> test("tests/test_sums.py::test_a_sum_s_order_does_not_matter", "")
+    'a sum’s order does not matter (`tests/test_sums.py`)'
+    """
+    file, _, function = name.partition("::")
+    sentence = re.sub(r" s(?= )", "’s", function.removeprefix("test_").replace("_", " "))
+    found = find_test(ROOT, name)
+    address = f'({repository}/blob/main/{file}#L{found.lineno if found else 1} "{name}")'
+    return (f"[{sentence}]{address}" if repository else sentence) + f" (`{file}`)"
+
+
 def card(entry: Entry, statement: Statement, page: str, repository: str) -> str:
     """Return an entry as MyST Markdown; ``page`` is the name of the chapter, ``repository`` an address or ''."""
-
-    def test(name: str) -> str:
-        function = find_test(ROOT, name)
-        line = function.lineno if function else 1
-        return f"[`{name}`]({repository}/blob/main/{name.partition('::')[0]}#L{line})" if repository else f"`{name}`"
-
     named_after_the_chapter = statement.title == statement.heading
     name = entry.label if named_after_the_chapter else f"{statement.title} <{entry.label}>"
     cells = [found for piece in entry.cells if (found := statement.cell(piece))]
     rows = {
-        "We found": f"*{entry.verdict}*. {entry.found}",
+        "We found": f"*{entry.verdict}.* {entry.found}",
         "Checked by": ", ".join(entry.how),
         "Taught": f"{{prf:ref}}`{name}` in {{doc}}`/{page}`",
         "Coded": listed([f"{{py:obj}}`{name}`" for name in entry.code]),
-        "Tests": listed([test(name) for name in entry.tests]),
+        "Tests": listed([test(name, repository) for name in entry.tests]),
         "Cells": listed([f"{{ledger-cell}}`{cell.heading} <{page}>`: `` {line} ``" for cell, line in cells]),
     }
     head = f"**{entry.paper or statement.kind.capitalize()}: {statement.title}.** {entry.says}"
@@ -64,8 +74,23 @@ def verdicts(found: list[Entry], taught: dict[str, Statement]) -> str:
     return "\n".join(["| in the paper | statement | we found |", "|:---|:---|:---|", *rows])
 
 
+def by_chapter(sections: dict[str, list[str]]) -> nodes.paragraph:
+    """Return a line of links to the sections of our own statements, with how many there are."""
+    line = nodes.paragraph("", "Our own statements, by chapter: ")
+    for title, cards in sections.items():
+        if title != PAPER:
+            name = title.removeprefix(OURS)
+            line += [nodes.Text(", ")] * (len(line) > 1)
+            line += nodes.reference("", name, internal=True, refid=nodes.make_id(title))
+            line += nodes.Text(f" ({len(cards)})")
+    line += nodes.Text(".")
+    return line
+
+
 class Ledger(SphinxDirective):
-    """The directive: what is wrong is a warning; it writes the table, the paper's cards, then ours by chapter."""
+    """The directive: what is wrong is a warning; it writes the table, its own content, the paper's cards, then ours."""
+
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
         """Return the table, one section for the paper and one for each chapter with statements of our own."""
@@ -74,13 +99,14 @@ class Ledger(SphinxDirective):
         for problem in problems(found, ROOT):
             logger.warning("ledger: %s", problem, location=self.get_location())
         self.env.ledger_code = [(entry.label, name) for entry in found for name in entry.code]  # type: ignore[attr-defined]
+        self.env.ledger_page = self.env.docname  # type: ignore[attr-defined]
         taught = {statement.label: statement for statement in statements(ROOT)}
         sections: dict[str, list[str]] = {}
         known = [entry for entry in found if entry.label in taught]
         for entry in known:
             statement = taught[entry.label]
             page = Path(statement.page).relative_to(self.env.srcdir).with_suffix("").as_posix()
-            title = PAPER if entry.paper else f"Ours: {statement.heading}"
+            title = PAPER if entry.paper else OURS + statement.heading
             sections.setdefault(title, []).append(card(entry, statement, page, self.repository()))
         count = (
             f"{len(found)} statements, {len({name for entry in found for name in entry.tests})} tests, "
@@ -89,7 +115,12 @@ class Ledger(SphinxDirective):
         )
         table = nodes.container()
         self.parse(verdicts(known, taught), table)
-        return [nodes.paragraph(count, count), *table.children, *(self.section(*pair) for pair in sections.items())]
+        head = [nodes.paragraph(count, count), *table.children]
+        if sections.keys() - {PAPER}:
+            head.append(by_chapter(sections))
+        words = nodes.container()
+        self.state.nested_parse(self.content, self.content_offset, words)
+        return [*head, *words.children, *(self.section(*pair) for pair in sections.items())]
 
     def parse(self, text: str, node: nodes.Element) -> None:
         """Put Markdown into a node."""
@@ -118,6 +149,18 @@ def link_cell(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: node
     return nodes.reference("", text.astext(), internal=True, refuri=address)
 
 
+def link_back(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put below each statement that has a card a link to it; paper has no use for it."""
+    if app.builder.format != "html":
+        return
+    labels = {label for label, _ in getattr(app.env, "ledger_code", [])}
+    for node in doctree.findall(nodes.Element):
+        if "proof" in node.get("classes", ()) and node.get("label") in labels:
+            address = f"{app.builder.get_relative_uri(docname, app.env.ledger_page)}#ledger-{node['label']}"  # type: ignore[attr-defined]
+            link = nodes.reference("", "In the ledger", internal=True, refuri=address)
+            node[-1] += nodes.paragraph("", "", link, classes=["to-ledger"])
+
+
 def check_reference(app: Sphinx, env: BuildEnvironment) -> None:
     """Warn of code that the ledger names and the reference does not describe."""
     described = {name for name, *_ in env.get_domain("py").get_objects()}
@@ -127,10 +170,11 @@ def check_reference(app: Sphinx, env: BuildEnvironment) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Add the directive, the link to a cell, and the style of the cards."""
+    """Add the directive, the links to cells and to cards, and the style of the cards."""
     app.add_directive("ledger", Ledger)
     app.add_role("ledger-cell", XRefRole())
     app.connect("missing-reference", link_cell)
+    app.connect("doctree-resolved", link_back)
     app.connect("env-check-consistency", check_reference)
     app.add_css_file("ledger.css")
     return {"parallel_read_safe": False, "parallel_write_safe": True}
