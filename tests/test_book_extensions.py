@@ -369,3 +369,20 @@ def test_what_the_theme_writes_is_mended_and_nothing_else():
         '<div class="highlight"><pre>code   code\ncode   code</pre></div>'
     )
     assert mended(mended(written)) == mended(written)
+
+
+def test_a_formula_stays_on_one_line_with_what_touches_it():
+    mended = extension("mended").mended
+    formula = '<span class="math notranslate nohighlight">\\(x &lt; y\\)</span>'
+    written = f"<p>({formula}, and {formula}-th {formula} “{formula}”<br>{formula}</p>"
+    together = '<span class="together">{}</span>'.format
+    first, second, third = (together(part) for part in (f"({formula},", f"{formula}-th", f"“{formula}”"))
+    assert mended(written) == f"<p>{first} and {second} {formula} {third}<br>{formula}</p>"
+    assert mended(mended(written)) == mended(written)
+
+
+def test_a_title_has_no_bracket_in_a_bracket():
+    title = '<p class="admonition-title"><span class="caption-number">Theorem 4.2 </span> ({})</p>'.format
+    mended = extension("mended").mended
+    assert mended(title("A bound (Theorem 1 of the paper)")) == title("A bound; Theorem 1 of the paper")
+    assert mended(title("Barrier (see below)")) == title("Barrier (see below)")

@@ -26,6 +26,11 @@ def measured(listing: re.Match[str]) -> str:
     return f'{listing[1]} style="--columns: {max(map(len, lines))}">{listing[2]}'
 
 
+def together(formula: re.Match[str]) -> str:
+    """Keep a formula on one line with what touches it on either side, by pages.css."""
+    return f'<span class="together">{formula[0]}</span>' if formula[1] or formula[3] else formula[0]
+
+
 RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     # Font Awesome comes twice, as fonts and as a script of 1.5 MB that draws the same icons. The fonts do.
     (re.compile(r'<script src="[^"]*/fontawesome/[^"]*"></script>'), ""),
@@ -40,6 +45,10 @@ RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     # list of other things than items.
     (re.compile(r'<dl>(?=\s*<dd><em class="sig-param">)'), '<dl role="presentation">'),
     (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
+    # A line never ends between a formula and the bracket before it, or the full stop after it.
+    (re.compile(r'(?<![(“])(?<!together">)([(“]*)(<span class="math [^"]*">\\\(.*?</span>)([^\s<&]{0,12})'), together),
+    # "Theorem 4.1 (The count (Theorem 1 of the paper))" has a bracket in a bracket.
+    (re.compile(r" \((\w+ \d+ of the paper|from the paper)\)(?=\)</p>)"), r"; \1"),
     # Three long words stand over narrow columns: they may be hyphenated.
     (re.compile(r"(<th\b[^>]*><p>(?:[^<]* )?(?:permu(?=tation)|acti(?=vation)|sym(?=metry)))"), r"\1&shy;"),
     # Long names, and what cells print, are as wide as they are; on a phone they have to fit.
