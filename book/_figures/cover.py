@@ -138,9 +138,9 @@ def main() -> None:
     with mpl.rc_context(cast(Any, {**STYLE, "figure.constrained_layout.use": False})):
         cover = Figure(figsize=(8.4, 4.8))
         draw_orbit(cover.add_axes((0.0, 0.0, 0.62, 1.0)))
-        draw_network(network := cover.add_axes((0.64, 0.50, 0.34, 0.42)), NETWORK, COLOURS, "")
+        draw_network(network := cover.add_axes((0.62, 0.44, 0.38, 0.48)), NETWORK, COLOURS, "", scale=1.4)
         network.set_title("one network", size=15)
-        draw_curves(cover.add_axes((0.70, 0.07, 0.26, 0.25)))
+        draw_curves(cover.add_axes((0.70, 0.06, 0.26, 0.22)))
         cover.savefig(STATIC / "cover.svg", metadata={"Date": None, "Creator": None})
         social = Figure(figsize=(12, 6.3), dpi=100)
         draw_orbit(social.add_axes((0.36, 0.02, 0.64, 0.96)))

@@ -27,19 +27,19 @@ def evaluate(network: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.tanh(np.outer(x, w) + b) @ v
 
 
-def draw_network(ax: Axes, network: np.ndarray, colours: np.ndarray, title: str) -> None:
+def draw_network(ax: Axes, network: np.ndarray, colours: np.ndarray, title: str, scale: float = 1.0) -> None:
     """Draw input, hidden neurons and output; a line's width is the size of its weight, dashes a negative sign."""
     heights = np.linspace(1, -1, len(network))
     for (w, b, v), y, colour in zip(network, heights, colours, strict=True):
         for x, value in ((0, w), (1, v)):
             ends = [0, y] if x == 0 else [y, 0]
             ax.plot([x, x + 1], ends, color=colour, lw=1 + abs(value), ls="-" if value > 0 else (0, (2, 1)), zorder=1)
-            ax.annotate(f"{value:g}", (x + 0.5, y / 2), ha="center", va="center", fontsize=8, zorder=3,
+            ax.annotate(f"{value:g}", (x + 0.5, y / 2), ha="center", va="center", fontsize=8 * scale, zorder=3,
                         bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none"})  # fmt: skip
-        ax.plot(1, y, "o", ms=24, mfc=colour, mec="white", zorder=2)
-        ax.annotate(f"{b:g}", (1, y), ha="center", va="center", fontsize=8, color="white", zorder=3)
+        ax.plot(1, y, "o", ms=24 * scale, mfc=colour, mec="white", zorder=2)
+        ax.annotate(f"{b:g}", (1, y), ha="center", va="center", fontsize=8 * scale, color="white", zorder=3)
     for x, label in ((0, "$x$"), (2, "$f$")):
-        ax.plot(x, 0, "o", ms=24, mfc="white", mec="0.3", zorder=2)
+        ax.plot(x, 0, "o", ms=24 * scale, mfc="white", mec="0.3", zorder=2)
         ax.annotate(label, (x, 0), ha="center", va="center", zorder=3)
     ax.set(xlim=(-0.25, 2.25), ylim=(-1.35, 1.35), title=title)
     ax.axis("off")
