@@ -40,7 +40,7 @@ def plan(lecture: dict[str, Any], pages: dict[str, str]) -> str:
 
 def times(pages: dict[str, str], root: Path = ROOT) -> Iterator[str]:
     """Yield the lines of a Markdown table of chapters, with their reading time and exercises."""
-    yield from ("| chapter | minutes to read | exercises | open questions |", "|---|---|---|---|")
+    yield from ("| chapter | minutes to read | exercises | open questions |", "|---|---:|---:|---:|")
     for page in pages.values():
         text = (root / f"{page}.md").read_text(encoding="utf-8")
         found = TIME.search(text)
