@@ -17,7 +17,7 @@ barriers are measured. ``align`` may use the whole group of the activation (flip
 
 For every method: median and mean over the pairs, and on how many of them it is at most plain weight matching's. There
 are two sets of pairs, with other seeds and another division of the digits: rules for choosing were compared on the
-first, and the second was drawn when the choice had been made. For each set the last lines say on how many pairs a
+first, and the second was looked at when the choice had been made. For each set the last lines say on how many pairs a
 method is below plain weight matching, equal to it (mostly as it is what was chosen) and above, and by how much at most.
 """
 
