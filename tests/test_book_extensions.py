@@ -329,6 +329,9 @@ def test_signatures_name_the_types_of_numpy_as_the_source_does():
         "~numpy.typing.ArrayLike] | None, more: dict = ...)",
         None,
     )
+    for nothing in ("(*args, **kwargs)", "(*args: t.Any, **kwargs: ~typing.Any)"):
+        assert extension("signatures").rewrite(None, "class", "C", None, None, nothing, None) == ("", None)
+        assert extension("signatures").rewrite(None, "function", "f", None, None, nothing, None) == (nothing, None)
 
 
 def test_the_account_of_a_function_stays_as_it_is():

@@ -2,7 +2,8 @@
 
 An annotation that stands behind a name of its own (``LogCover = Callable[[Array], npt.ArrayLike]``) comes out as what
 NumPy makes of it: a dozen private classes for ``ArrayLike``. And the default that a dataclass makes for each instance
-comes out as ``<factory>``, which is no Python, so that Sphinx gives the whole signature up.
+comes out as ``<factory>``, which is no Python, so that Sphinx gives the whole signature up. A protocol has no arguments
+to show, nor has a class that leaves them to a parent of another package.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from sphinx.util.typing import stringify_annotation
 
 ARRAY_LIKE = stringify_annotation(npt.ArrayLike, "smart")
 ARRAY = re.compile(r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\]")
+
+NOTHING_SAID = re.compile(r"\(\*args(: [\w.~]+)?, \*\*kwargs(: [\w.~]+)?\)")
 
 
 def readable(signature: str | None) -> str | None:
@@ -35,6 +38,8 @@ def rewrite(
     app: Sphinx, what: str, name: str, obj: object, options: object, arguments: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
     """Give autodoc the signature to print."""
+    if what == "class" and NOTHING_SAID.fullmatch(arguments or ""):
+        return "", returned
     return readable(arguments), readable(returned)
 
 
