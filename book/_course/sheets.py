@@ -56,7 +56,7 @@ def write(book: Path, folder: Path, mathjax: Path) -> None:
             title = f"{chapter.title}: {'solutions' if solved else 'exercises'}"
             written(folder / name, title, sheet(chapter, solved), "sheet.css")
         links = f'<a href="{names[0]}">exercises</a>, <a href="{names[1]}">solutions</a>'
-        lines.append(f"<li>{escape(chapter.title)}: {links}</li>")
+        lines.append(f"<li>{escape(chapter.title)} – {links}</li>")
     body = f"<h1>Exercise sheets</h1>\n<p>To print one, use the browser.</p>\n<ul>{''.join(lines)}</ul>"
     written(folder / "sheets.html", "Exercise sheets", body, "sheet.css")
 
