@@ -1,6 +1,6 @@
 """Run every chapter in JupyterLab, opened by the address that its rocket on the page leads to: `make test-binder`.
 
-    python binder.py FOLDER [NAME ...]     all chapters of the built book, or those whose names are given
+    python binder.py FOLDER [NAME ...]     all pages of the built book with a rocket, or those named
 
 The FOLDER has a clone of the repository, ``environment`` with what ``environment.yml`` lists and what ``postBuild``
 does, and ``home`` with what that left there. Each chapter has a server and a copy of that home, as a visit to Binder
@@ -110,7 +110,7 @@ def run(page, address, pid, path):
     assert not wrong, wrong
     assert all(found["counts"]), f"cells that did not run: {found['counts']}"
     figures = page.locator(FIGURE).all()
-    assert len(figures) == sum(STATIC in str(out.get("data")) for out in found["outputs"]) > 0, "figures are not live"
+    assert len(figures) == sum(STATIC in str(out.get("data")) for out in found["outputs"]), "figures are not live"
     controls = [(figure, control) for figure in figures for control in figure.locator(CONTROL).all()]
     still = [control.inner_text() for figure, control in controls if not moved(page, figure, control)]
     assert not still, f"controls that move nothing: {still}"
