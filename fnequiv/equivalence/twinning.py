@@ -9,7 +9,8 @@ twins of a class are numbered, and the numbers lie beside the network as one mor
 What is compared. A place owns one row on every axis where one of its units lies, and of a diagonal matrix on two axes
 of tied blocks its diagonal entry. Each row answers to the signs of some of its units, its *character*. In the normal
 form of a place the first nonzero entry of a row is positive, as far as characters that are independent allow. Places
-with one normal form are twins.
+with one normal form are twins. All twins are found, unless some tensor has two axes of tied blocks and is not diagonal
+there: an exchange that moves its rows and columns at once may be left to the search.
 
 Source: Example 2 and Proposition 1 of Shen (2024). Chapter: "Convolutional networks".
 """
@@ -65,7 +66,7 @@ def numbered_twins(
         name = f"twins of {first.name}"
         while name in spec.shapes:
             name += "'"
-        grown = replace(spec.block(first.name), axes=(*spec.block(first.name).axes, Axis(name, 0, "carry")))
+        grown = replace(first, axes=(*first.axes, Axis(name, 0, "carry")))
         blocks = tuple(grown if block.name == first.name else block for block in spec.blocks)
         arrays = {**arrays, name: numbers}
         spec = SymmetrySpec(blocks, {**spec.shapes, name: (first.size,)})
@@ -116,7 +117,7 @@ def _alike(rows: list[_Row]) -> list[IntArray]:
         while entries.ndim > 1:
             entries = entries[:, 0]
         firsts.append(np.abs(entries))
-    return _equal(np.stack(firsts, axis=1), np.arange(len(firsts[0]))) if firsts else []
+    return _equal(np.stack(firsts, axis=1), np.arange(len(firsts[0])))
 
 
 def _same(rows: list[_Row], places: IntArray) -> list[IntArray]:
