@@ -35,6 +35,7 @@ from ..validation import check_bool, check_integer, shown
 __all__ = ["Loss", "Profile", "barrier", "before_and_after", "line", "profile"]
 
 Loss = Callable[[dict[str, torch.Tensor]], torch.Tensor]
+_MOST = 10**6
 
 
 @dataclass(frozen=True)
@@ -76,21 +77,22 @@ def line(a: Params, b: Params, points: int = 25) -> dict[str, torch.Tensor]:
     a, b
         Networks with equal names, shapes, dtypes and devices, all floating tensors finite and of one dtype.
     points
-        At least 2.
+        2 to 10⁶.
 
     Raises
     ------
     TypeError
         If a network maps no names to dense tensors, or dtypes or devices differ.
     ValueError
-        If there are no tensors, names or shapes differ, an entry is not finite, or ``points`` < 2.
+        If there are no tensors, names or shapes differ, an entry is not finite, or ``points`` is out of its range.
 
     Examples
     --------
     >>> line({"w": torch.tensor([0.0, 1.0])}, {"w": torch.tensor([4.0, 1.0])}, 3)["w"].tolist()
     [[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]]
     """
-    check_integer("points", points, minimum=2)
+    if check_integer("points", points, minimum=2) > _MOST:
+        raise ValueError(f"points must be at most {_MOST}, got {shown(points)}: each is a network in memory")
     check_pair(a, b, SymmetrySpec((), shapes_of(a)))
     if not a:
         raise ValueError("a and b must hold at least one tensor each, got none")

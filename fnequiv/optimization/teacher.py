@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
@@ -32,22 +32,14 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 from tqdm import tqdm
 
-from ..validation import (
-    check_bool,
-    check_finite,
-    check_integer,
-    check_positive,
-    check_probability,
-    check_real,
-    shown,
-)
+from ..validation import check_bool, check_finite, check_integer, check_positive, check_probability, check_real, shown
 from .descent import descend
 from .population import Array, hessian, population_loss
 from .sampling import Share
 from .schemes import Scheme, check_rng, get, uniform
 from .spreading import check_executor, submitted
 
-__all__ = ["STATUSES", "Runs", "draw_starts", "orthonormal_teacher", "train"]
+__all__ = ["STATUSES", "Runs", "TrainingError", "draw_starts", "orthonormal_teacher", "train"]
 
 STATUSES = ("global minimum", "spurious minimum", "saddle point", "not converged", "diverged")
 
@@ -102,6 +94,12 @@ class Runs:
         hits, n = int((self.status == status).sum()), len(self.status)
         interval = binomtest(hits, n).proportion_ci(confidence, "wilson")
         return Share(hits, n, hits / n, float(interval.low), float(interval.high))
+
+
+class TrainingError(RuntimeError):
+    """An executor did not finish all runs; ``finished``, :class:`Runs`, holds those of the first starts, in a row."""
+
+    finished: Runs
 
 
 def orthonormal_teacher(k: int, d: int | None = None) -> Array:
@@ -175,8 +173,9 @@ def train(
         If an argument is of the wrong type.
     ValueError
         If shapes do not fit, an entry is not finite, or ``tolerance`` or ``max_steps`` is not positive.
-    RuntimeError
-        If the executor is shut down, or breaks.
+    TrainingError
+        If the executor is shut down, or breaks. Its ``finished`` holds the runs of the first starts, up to a chunk that
+        was lost; ``starts[len(error.finished.loss):]`` are left.
 
     Examples
     --------
@@ -194,13 +193,20 @@ def train(
     check_bool("progress", progress)
     check_executor(executor)
     run = partial(_run, teacher=teacher, tolerance=tolerance, max_steps=check_integer("max_steps", max_steps))
-    found = []
-    with tqdm(total=len(starts), desc="runs", disable=not progress) as bar:
-        for part in _spread(run, list(_chunks(starts)), executor):
-            found.append(part)
-            bar.update(len(part.loss))
-    fields = ("weights", "loss", "gradient_norm", "steps", "least_curvature", "status")
-    return Runs(*(np.concatenate([getattr(part, field) for part in found]) for field in fields))
+    found = [run(starts[:0])]
+    try:
+        with tqdm(total=len(starts), desc="runs", disable=not progress) as bar:
+            for part in _spread(run, list(_chunks(starts)), executor):
+                found.append(part)
+                bar.update(len(part.loss))
+    except TrainingError as error:
+        error.finished = _joined(found)
+        raise
+    return _joined(found)
+
+
+def _joined(parts: list[Runs]) -> Runs:
+    return Runs(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Runs)))
 
 
 def _chunks(starts: Array) -> Iterator[Array]:
@@ -218,9 +224,9 @@ def _spread(run: Callable[[Array], Runs], chunks: list[Array], executor: Executo
         for future in futures:
             yield future.result()
     except RuntimeError as error:  # it has been shut down, or a worker died: BrokenExecutor is one, too
-        raise RuntimeError(
+        raise TrainingError(
             f"the executor took or finished not all runs, {type(error).__name__}: {error}; the same call with a new "
-            "one gives the same runs to the bit"
+            "one gives the same runs to the bit, and those of the first starts are in this error's .finished"
         ) from error
     finally:
         for future in futures:

@@ -172,6 +172,9 @@ def test_wrong_input_is_named(refuses):
     one = {"w": torch.ones(1)}
     refuses(lambda: line({}, {}, 3), ValueError, "at least one tensor")
     refuses(lambda: line(a, b, 1), ValueError, "points must be >= 2, got 1")
+    for many in (10**6 + 1, 2**63, 10**400, 10**5000):
+        refuses(lambda many=many: line(one, one, many), ValueError, "points must be at most 1000000, got ")
+        refuses(lambda many=many: barrier(one, one, torch.sum, points=many), ValueError, "points must be at most")
     refuses(lambda: line(a, network(1, (3, 5, 2)), 3), ValueError, "4.bias")
     refuses(lambda: line(one, {"w": torch.ones(2)}, 3), ValueError, "'w'")
     refuses(lambda: line(one, {"w": torch.ones(1).double()}, 3), TypeError, "convert one of them first")

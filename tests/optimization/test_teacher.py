@@ -2,7 +2,7 @@
 
 import math
 import os
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import fields
 from multiprocessing import get_context
 
@@ -11,7 +11,7 @@ import pytest
 
 from fnequiv.optimization import descent, teacher
 from fnequiv.optimization.population import gradient, hessian, population_loss
-from fnequiv.optimization.teacher import STATUSES, draw_starts, orthonormal_teacher, train
+from fnequiv.optimization.teacher import STATUSES, TrainingError, draw_starts, orthonormal_teacher, train
 
 
 def same(left, right):
@@ -130,11 +130,48 @@ def test_an_executor_that_takes_no_runs_is_named(refuses):
     starts, target = np.ones((3, 2, 2)), np.eye(2)
     with ThreadPoolExecutor(1) as closed:
         pass
-    refuses(lambda: train(starts, target, executor=closed), RuntimeError, "the same call with a new one")
+    refuses(lambda: train(starts, target, executor=closed), TrainingError, "the same call with a new one")
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as broken:
         with pytest.raises(BrokenExecutor):
             broken.submit(os._exit, 1).result()
-        refuses(lambda: train(starts, target, executor=broken), RuntimeError, "the same call with a new one")
+        refuses(lambda: train(starts, target, executor=broken), TrainingError, "the same call with a new one")
+
+
+class Dying(Executor):
+    """Breaks at the third chunk, as a pool does whose worker dies: what it had is lost, and what comes after."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def submit(self, work, *arguments):
+        self.calls += 1
+        future = Future()
+        if self.calls == 3:
+            future.set_exception(BrokenExecutor("a worker died"))
+        else:
+            future.set_result(work(*arguments))
+        return future
+
+
+def test_what_was_finished_before_a_worker_died_is_kept(monkeypatch):
+    starts, target = draw_starts(9, 3, 3, np.random.default_rng(1)), orthonormal_teacher(3)
+    whole = train(starts, target)
+    monkeypatch.setattr(teacher, "_CHUNK", 2)
+    with pytest.raises(
+        TrainingError, match=r"BrokenExecutor: a worker died; .* are in this error's .finished"
+    ) as caught:
+        train(starts, target, executor=Dying())
+    kept = caught.value.finished
+    assert len(kept.loss) == 4
+    rest = train(starts[len(kept.loss) :], target)
+    for field in fields(whole):
+        both = np.concatenate([getattr(kept, field.name), getattr(rest, field.name)])
+        np.testing.assert_array_equal(both, getattr(whole, field.name))
+    with ThreadPoolExecutor(1) as closed:
+        pass
+    with pytest.raises(TrainingError) as caught:
+        train(starts, target, executor=closed)
+    assert caught.value.finished.weights.shape == (0, 3, 3)
 
 
 def test_progress_counts_runs(capsys):
