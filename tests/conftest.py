@@ -14,3 +14,14 @@ def refuses():
         assert message in str(caught.value)
 
     return check
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Give PyTorch one thread: small matrices on several only wait for one another, and for others on these cores."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
