@@ -11,7 +11,9 @@ from types import SimpleNamespace
 import jupytext
 import nbformat
 import pytest
+import yaml
 from IPython.core.inputtransformer2 import TransformerManager
+from jupytext.config import load_jupytext_config
 
 ROOT = Path(__file__).parents[1]
 EXTENSIONS = ROOT / "book" / "_ext"
@@ -44,6 +46,14 @@ def test_jupyter_knows_a_chapter_for_a_myst_notebook(path):
     assert [cell.source for cell in notebook.cells] == [
         cell.source for cell in jupytext.read(path, fmt="md:myst").cells
     ]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_saved_in_jupyter_keeps_its_description(path):
+    notebook = jupytext.read(path)
+    saved = jupytext.writes(notebook, fmt="md:myst", config=load_jupytext_config(str(path)))
+    described = [next(yaml.safe_load_all(text))["description"] for text in (path.read_text(encoding="utf-8"), saved)]
+    assert described[0] == described[1]
 
 
 @functools.cache
