@@ -20,7 +20,13 @@ Parameters = dict[str, Array]
 
 
 def network(lists: object, inputs: int, output_bias: object) -> Parameters:
-    """Return the network whose neurons are the lists: what comes in, bias, what goes out."""
+    """Return the network whose neurons are the lists: what comes in, bias, what goes out.
+
+    Examples
+    --------
+    >>> {name: tensor.tolist() for name, tensor in network([[1, 2, 3], [4, 5, 6]], 1, [7]).items()}
+    {'0.weight': [[1.0], [4.0]], '0.bias': [2.0, 5.0], '2.weight': [[3.0, 6.0]], '2.bias': [7.0]}
+    """
     rows = np.array(lists, dtype=np.float64)
     incoming, bias, outgoing = np.split(rows, [inputs, inputs + 1], axis=1)
     last = np.array(output_bias, dtype=np.float64)

@@ -19,7 +19,13 @@ _SMALL = 12  # entries of an array that a message shows whole
 
 
 def is_array(value: object) -> bool:
-    """Say whether a value is an array or a tensor."""
+    """Say whether a value is an array or a tensor.
+
+    Examples
+    --------
+    >>> is_array(np.ones(2)), is_array([1.0, 1.0])
+    (True, False)
+    """
     return isinstance(value, np.ndarray) or hasattr(value, "detach")
 
 

@@ -14,7 +14,13 @@ Parameters = dict[str, Array]
 
 
 def network(n: int, m: int, blocks: int, seed: int) -> Parameters:
-    """Return a network of n stream units and m inner units a block, two inputs and three outputs."""
+    """Return a network of n stream units and m inner units a block, two inputs and three outputs.
+
+    Examples
+    --------
+    >>> network(4, 5, 1, 0)["inner.0.weight"].shape
+    (5, 4)
+    """
     rng = np.random.default_rng(seed)
     shapes = {"stem": (n, 2), "head": (3, n)}
     shapes |= {f"inner.{t}": (m, n) for t in range(blocks)} | {f"outer.{t}": (n, m) for t in range(blocks)}
@@ -23,12 +29,26 @@ def network(n: int, m: int, blocks: int, seed: int) -> Parameters:
 
 
 def block_count(params: Parameters) -> int:
-    """Return how many blocks a network has."""
+    """Return how many blocks a network has.
+
+    Examples
+    --------
+    >>> block_count(network(4, 5, 3, 0))
+    3
+    """
     return sum(name.startswith("inner.") for name in params) // 2
 
 
 def forward(params: Parameters, x: Array) -> Array:
-    """Return the outputs for inputs, one a row."""
+    """Return the outputs for inputs, one a row.
+
+    Examples
+    --------
+    >>> one = {"weight": [[2.0]], "bias": [1.0]}
+    >>> params = {f"{name}.{k}": v for name in ("stem", "inner.0", "outer.0", "head") for k, v in one.items()}
+    >>> forward(params, np.array([[3.0]]))  # 7, then 7 + 31 = 38, then 77
+    array([[77.]])
+    """
 
     def linear(name: str, h: Array) -> Array:
         """Return what a linear layer makes of h."""

@@ -44,7 +44,9 @@ def guarded(action: Callable[[], _T], otherwise: _T) -> _T:
     ('2', 'no words')
     """
     try:
-        return action()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return action()
     except KeyboardInterrupt:
         raise
     except BaseException:

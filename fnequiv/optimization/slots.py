@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ..validation import check_integer, shown
 
-_WORK = 2**23  # products for one step of all slots: about as long as the calls that a step is made of
+_WORK = 2**23  # products for one step of all slots: a few times as long as its calls alone, so their price is shared
 _MOST = 128
 _MANY = 10**8  # seeds counted from 0: their list alone takes 4 GB
 

@@ -199,6 +199,19 @@ def test_objects_that_fail_when_looked_at_are_told_apart_from_their_answers():
     assert len(said(lambda a, b, c, d=list(range(99)): 0)) < 200
 
 
+def test_a_value_that_warns_when_it_is_looked_at_is_a_value(capfd):
+    class Loud(float):
+        """A number that warns where it is compared, as some operations of libraries do."""
+
+        def __sub__(self, other):
+            warnings.warn("loud", stacklevel=2)
+            return float(self) - other
+
+    assert check("near", lambda x: Loud(x + 0.5))  # here a warning is an error
+    assert said(lambda x: Loud(x + 3), "near") == "Not yet: near(0) gave 3: it is 3 away."
+    assert "loud" not in capfd.readouterr().err
+
+
 def test_what_waits_or_yields_is_told_so():
     async def waits(x):
         return x
