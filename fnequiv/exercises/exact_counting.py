@@ -132,7 +132,7 @@ TASKS = (
         asks="the natural logarithm of how many different networks the orders of the hidden neurons give",
         cases=_log_orbit_size_cases,
         oracle=_log_orbit_size,
-        against="a list of the orbit, or a count of seatings where it is long",
+        against="a list of the orbit (a count of seatings where it is long)",
         tolerance=1e-9,
         mistakes=(
             Mistake(
