@@ -81,7 +81,8 @@ def sweep(
     slots
         Members that train side by side, ≥ 1; by default as many, 128 at most, as the parameters and examples of one
         step make worth while (:func:`~fnequiv.optimization.slots.fitting_slots`). Seed s has slot s mod ``slots``, so
-        give seeds in a row: two that share a slot train one after the other. Fewer need less memory.
+        give seeds in a row: two that share a slot train one after the other. Fewer need less memory, and for a
+        handful of seeds their number is the fastest.
     checkpoint
         A folder that keeps every finished chunk. The same call resumes from it, with other seeds, chunks or another
         executor, too; a folder of another task, data, recipe or code is refused. Functions that ``task.loss`` calls
