@@ -62,23 +62,35 @@ def fitting_slots(parameters: int, batch: int) -> int:
     batch
         Examples that a step uses, ≥ 0.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If either is no integer, or below its range.
+
     Examples
     --------
     >>> [fitting_slots(parameters, 16) for parameters in (13, 1210, 4810, 400_000)]
     [128, 128, 64, 1]
     """
-    fitting = _WORK // (parameters * max(batch, 16))
+    examples = max(check_integer("batch", batch, minimum=0), 16)
+    fitting = _WORK // (check_integer("parameters", parameters) * examples)
     return min(_MOST, 2 ** (max(fitting, 1).bit_length() - 1))
 
 
 def grouped(seeds: Sequence[int], slots: int) -> list[list[int]]:
     """Return groups of seeds that find a slot each, in as few groups as that takes; seeds in a row fill them.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If ``slots`` is no integer, or below 1.
+
     Examples
     --------
     >>> grouped([0, 1, 2, 3, 4, 8], 4)  # 0, 4 and 8 have one slot
     [[0, 1, 2, 3], [4], [8]]
     """
+    check_integer("slots", slots)
     groups: list[list[int]] = []
     taken: Counter[int] = Counter()
     for seed in seeds:

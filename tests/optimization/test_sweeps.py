@@ -184,6 +184,15 @@ def test_groups_hold_every_seed_once_and_no_slot_twice_in_as_few_as_can_be(seeds
     assert len(groups) == max(sum(seed % slots == slot for seed in seeds) for slot in range(slots))
 
 
+def test_wrong_slots_are_named():
+    with pytest.raises(ValueError, match="parameters must be >= 1, got 0"):
+        fitting_slots(0, 16)
+    with pytest.raises(ValueError, match="batch must be >= 0, got -1"):
+        fitting_slots(13, -1)
+    with pytest.raises(ValueError, match="slots must be >= 1, got 0"):
+        grouped([1, 2], 0)
+
+
 def test_slots_are_as_many_as_keep_a_step_short():
     for parameters, batch in itertools.product((1, 610, 2410, 4810, 400_000), (0, 1, 16, 60_000)):
         slots = fitting_slots(parameters, batch)
